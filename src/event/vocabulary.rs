@@ -1,0 +1,238 @@
+//! The registry of event types: one line each. A type's struct, name, version and stream kind are tied together here only.
+
+use super::canonical::Value;
+use super::private::{Field, Visitor};
+use super::{Error, StreamName};
+
+/// Declares [`EventType`] and [`Data`] from the list of types.
+macro_rules! vocabulary {
+    ($( $kind:ident { $( $text:literal => $variant:ident ( $payload:ty ) ),* $(,)? } )*) => {
+        /// A type of event that this binary knows.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum EventType { $($(
+            #[doc = concat!("`", $text, "`")]
+            $variant,
+        )*)* }
+
+        impl EventType {
+            /// Every type, in the order of the registry.
+            pub const ALL: &'static [Self] = &[$($( Self::$variant, )*)*];
+
+            /// The type's name, `subject.predicate`.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $($( Self::$variant => $text, )*)* }
+            }
+
+            /// The kind of stream its events belong to.
+            #[must_use]
+            pub const fn stream_kind(self) -> StreamKind {
+                match self { $($( Self::$variant => StreamKind::$kind, )*)* }
+            }
+
+            /// The type of that name.
+            #[must_use]
+            pub fn from_name(name: &str) -> Option<Self> {
+                match name { $($( $text => Some(Self::$variant), )*)* _ => None }
+            }
+
+            /// The JSON Schema of the payload as recorded, without its envelope.
+            #[must_use]
+            pub fn payload_schema(self, generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                match self { $($( Self::$variant => generator.root_schema_for::<$payload>(), )*)* }
+            }
+        }
+
+        /// The payload of an event, typed.
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        pub enum Data {
+            $($(
+                #[doc = concat!("Of `", $text, "`.")]
+                $variant($payload),
+            )*)*
+            /// Of a type, or a version of one, that this binary does not know: readable and hashable all the same.
+            Unknown(Value),
+        }
+
+        impl Data {
+            /// The type, where it is known.
+            #[must_use]
+            pub fn event_type(&self) -> Option<EventType> {
+                match self {
+                    $($( Self::$variant(_) => Some(EventType::$variant), )*)*
+                    Self::Unknown(_) => None,
+                }
+            }
+
+            fn decode<'de, D: serde::Deserializer<'de>>(event_type: EventType, deserializer: D) -> Result<Self, D::Error> {
+                match event_type {
+                    $($( EventType::$variant => <$payload as serde::Deserialize>::deserialize(deserializer).map(Self::$variant), )*)*
+                }
+            }
+
+            /// Appends the payload's JSON to `out`: canonical once its private values are sealed.
+            pub(super) fn write(&self, out: &mut Vec<u8>) -> Result<(), serde_json::Error> {
+                match self {
+                    $($( Self::$variant(payload) => serde_json::to_writer(out, payload), )*)*
+                    Self::Unknown(value) => {
+                        out.extend_from_slice(&super::canonical::to_bytes(value));
+                        Ok(())
+                    }
+                }
+            }
+        }
+
+        impl Field for Data {
+            fn visit(&mut self, visitor: &mut dyn Visitor) -> Result<(), Error> {
+                match self {
+                    $($( Self::$variant(payload) => payload.visit(visitor), )*)*
+                    Self::Unknown(_) => Ok(()),
+                }
+                .map_err(|error| error.within("data"))
+            }
+        }
+
+        $($(
+            impl From<$payload> for Data {
+                fn from(payload: $payload) -> Self {
+                    Self::$variant(payload)
+                }
+            }
+        )*)*
+    };
+}
+
+vocabulary! {
+    Repo {
+        "commit.recorded" => CommitRecorded(super::git::CommitRecorded),
+        "branch.updated" => BranchUpdated(super::git::BranchUpdated),
+        "tag.created" => TagCreated(super::git::TagCreated),
+        "tag.moved" => TagMoved(super::git::TagMoved),
+        "tag.deleted" => TagDeleted(super::git::TagDeleted),
+    }
+    Ledger {
+        "ledger.created" => LedgerCreated(super::ledger::LedgerCreated),
+        "key.rotated" => KeyRotated(super::ledger::KeyRotated),
+        "heads.committed" => HeadsCommitted(super::ledger::HeadsCommitted),
+        "observation.gap" => ObservationGap(super::ledger::ObservationGap),
+        "export.created" => ExportCreated(super::ledger::ExportCreated),
+        "backup.completed" => BackupCompleted(super::ledger::BackupCompleted),
+        "ledger.restored" => LedgerRestored(super::ledger::LedgerRestored),
+        "drill.completed" => DrillCompleted(super::ledger::DrillCompleted),
+        "reconcile.completed" => ReconcileCompleted(super::ledger::ReconcileCompleted),
+        "subject.erased" => SubjectErased(super::ledger::SubjectErased),
+        "evidence.erased" => EvidenceErased(super::ledger::EvidenceErased),
+    }
+}
+
+/// The kinds of stream: what the first segment of a stream's name says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StreamKind {
+    /// `repo/<host>/<path>`
+    Repo,
+    /// `artifact/<digest>`
+    Artifact,
+    /// `target/<environment>/<service>`
+    Target,
+    /// `promotion/<id>`
+    Promotion,
+    /// `restore/<id>`
+    Restore,
+    /// `incident/<id>`
+    Incident,
+    /// `policy`
+    Policy,
+    /// `ledger`
+    Ledger,
+    /// `notification/<id>`
+    Notification,
+}
+
+impl StreamKind {
+    /// The form of such a stream's name, for people.
+    #[must_use]
+    pub const fn form(self) -> &'static str {
+        match self {
+            Self::Repo => "repo/<host>/<path>",
+            Self::Artifact => "artifact/<digest>",
+            Self::Target => "target/<environment>/<service>",
+            Self::Promotion => "promotion/<id>",
+            Self::Restore => "restore/<id>",
+            Self::Incident => "incident/<id>",
+            Self::Policy => "policy",
+            Self::Ledger => "ledger",
+            Self::Notification => "notification/<id>",
+        }
+    }
+
+    /// Whether a name has this kind's form.
+    #[must_use]
+    pub fn admits(self, stream: &StreamName) -> bool {
+        let (kind, rest) =
+            stream.as_str().split_once('/').map_or((stream.as_str(), None), |(kind, rest)| (kind, Some(rest)));
+        let segments = rest.map_or(0, |rest| rest.split('/').count());
+        match self {
+            Self::Repo => kind == "repo" && segments >= 2,
+            Self::Artifact => kind == "artifact" && rest.is_some_and(|rest| rest.parse::<super::Digest>().is_ok()),
+            Self::Target => kind == "target" && segments == 2,
+            Self::Promotion => kind == "promotion" && segments == 1,
+            Self::Restore => kind == "restore" && segments == 1,
+            Self::Incident => kind == "incident" && segments >= 1,
+            Self::Policy => kind == "policy" && segments == 0,
+            Self::Ledger => kind == "ledger" && segments == 0,
+            Self::Notification => kind == "notification" && segments == 1,
+        }
+    }
+}
+
+impl std::fmt::Display for EventType {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl std::str::FromStr for EventType {
+    type Err = Error;
+    fn from_str(text: &str) -> Result<Self, Error> {
+        Self::from_name(text).ok_or_else(|| Error::UnknownType(text.to_owned()))
+    }
+}
+
+/// Version of the payloads this binary writes: the `v` of an event. A change that old readers cannot read raises it,
+/// and `Data::read` upcasts what was written before.
+pub const VERSION: u32 = 1;
+
+impl Data {
+    /// Reads a payload to be appended: strictly. Any layout of JSON will do.
+    ///
+    /// # Errors
+    /// [`Error::Field`] or [`Error::Json`] naming an unknown, missing, duplicate or wrongly typed field.
+    pub fn parse(event_type: EventType, json: &[u8]) -> Result<Self, Error> {
+        let mut unknown: Option<String> = None;
+        let mut deserializer = serde_json::Deserializer::from_slice(json);
+        let data = Self::decode(
+            event_type,
+            serde_ignored::Deserializer::new(&mut deserializer, &mut |path: serde_ignored::Path<'_>| {
+                unknown.get_or_insert_with(|| path.to_string());
+            }),
+        )
+        .map_err(|error| Error::Json(error.to_string()).within("data"))?;
+        deserializer.end().map_err(|error| Error::Json(error.to_string()).within("data"))?;
+        match unknown {
+            Some(path) => Err(Error::field(format!("data.{path}"), format!("{event_type} has no such field"))),
+            None => Ok(data),
+        }
+    }
+
+    /// Reads a recorded payload: fields that a newer writer added are passed over, and what this binary cannot
+    /// read at all is [`Data::Unknown`].
+    ///
+    /// # Errors
+    /// [`Error::Json`] when it is not even JSON that a leaf may hold.
+    pub fn read(type_name: &str, version: u32, json: &[u8]) -> Result<Self, Error> {
+        let known = EventType::from_name(type_name).filter(|_| version <= VERSION);
+        let typed =
+            known.and_then(|event_type| Self::decode(event_type, &mut serde_json::Deserializer::from_slice(json)).ok());
+        typed.map_or_else(|| super::canonical::parse(json).map(Self::Unknown), Ok)
+    }
+}

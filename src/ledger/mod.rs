@@ -1,0 +1,409 @@
+//! The ledger: append, read, prove, follow, verify. The only precious thing; it never reads what a payload means, except
+//! of its own stream.
+
+mod engine;
+mod error;
+mod evidence;
+mod follow;
+mod guard;
+mod heads;
+mod index;
+mod lock;
+mod open;
+mod paths;
+mod ports;
+mod receipt;
+mod seal;
+mod sequencer;
+mod signer;
+mod sqlite;
+pub mod tree;
+mod writer;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use bytes::Bytes;
+use tokio::sync::watch;
+
+pub use engine::{AppendError, Appender, Batch, Engine, Erasure, Head, LeafVisitor, SealedValue, SubjectRecord};
+pub use error::{Error, Kind, Result};
+pub use evidence::{Blob, Evidence};
+pub use follow::{Entry, Filter, Page, PageLimit, entries, page};
+pub use guard::Guard;
+pub use heads::{HEADS_MEDIA_TYPE, heads_line, list_digests};
+pub use index::{Index, StreamInfo, dedup_key};
+pub use lock::Lock;
+pub use open::{Creation, Options};
+pub use paths::DataDir;
+pub use ports::{Clock, Entropy, SystemClock, SystemEntropy};
+pub use receipt::Receipt;
+pub use sequencer::{Acknowledged, Placed, Request, Sequencer};
+pub use signer::{Signed, Signer, verify_note};
+pub use sqlite::{SqliteEngine, Store};
+pub use writer::SignedHead;
+
+use crate::event::{Data, Draft, EventId, Prepared, Recorded, SealedId, SubjectId};
+use tree::{Hash, TileKind, TilePath, VerifierKey};
+use writer::Writer;
+
+/// Identities whose pseudonyms are kept at hand. A shop has thousands of people and bots; each costs about 150 bytes.
+const PSEUDONYMS_KEPT: usize = 50_000;
+
+/// An open ledger. Cheap to clone; the last clone to be dropped closes it, with everything queued written.
+#[derive(Clone)]
+pub struct Ledger {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    engine: Arc<dyn Engine>,
+    index: Arc<Index>,
+    evidence: Evidence,
+    key: VerifierKey,
+    head: watch::Receiver<SignedHead>,
+    /// For a ledger opened for reading only: where its head is told.
+    refreshed: Option<watch::Sender<SignedHead>>,
+    writer: Option<Writer>,
+    pseudonyms: RwLock<HashMap<String, SubjectId>>,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    /// What the last `heads.committed` covers, plus one; 0 before the first.
+    heads_covered: AtomicU64,
+    // Last, so that it is given back when all else is closed.
+    _lock: Option<Lock>,
+}
+
+impl Ledger {
+    /// Appends events together: all of them or none. On return they are durable, and in the tree of the checkpoint
+    /// that comes back. An event whose source and dedup are known already is not recorded again; its place is returned.
+    ///
+    /// # Errors
+    /// `Draft`, `WrongVersion`, `DedupConflict`: nothing was recorded. `CannotWrite`, `Stopped`, `Overloaded`: nothing
+    /// was recorded. `OutcomeUnknown`: send the same events again, later.
+    pub async fn append(&self, drafts: Vec<Draft>) -> Result<Acknowledged> {
+        let writer = self.writer()?;
+        let erased = erased_blobs(&drafts);
+        let request = self.prepare(drafts).await?;
+        let forgotten = request.erase.clone();
+        let done = writer.append(request).await?;
+        if !forgotten.subjects.is_empty() {
+            write(&self.inner.pseudonyms).retain(|_, id| !forgotten.subjects.contains(id));
+        }
+        for blob in erased {
+            self.inner.evidence.erase(&blob).await?;
+        }
+        Ok(done)
+    }
+
+    /// Seals and renders drafts.
+    async fn prepare(&self, mut drafts: Vec<Draft>) -> Result<Request> {
+        let mut identities = seal::Identities::default();
+        for (index, draft) in drafts.iter_mut().enumerate() {
+            crate::event::Field::visit(draft, &mut identities).map_err(|error| Error::Draft { index, error })?;
+        }
+        let pseudonyms = self.pseudonyms(identities.0).await?;
+        let mut request = Request::default();
+        for (index, mut draft) in drafts.into_iter().enumerate() {
+            let inner = &self.inner;
+            let sealed = seal::seal(&mut draft, &|name| pseudonyms.get(name).cloned(), &*inner.clock, &*inner.entropy)
+                .map_err(|error| Error::Draft { index, error })?;
+            request.sealed.extend(sealed.into_iter().map(|row| (index, row)));
+            if let Data::SubjectErased(erased) = &draft.data {
+                request.erase.subjects.extend(erased.subject.clone());
+                request.erase.values.extend(erased.values.iter().cloned());
+            }
+            request.events.push(Prepared::new(&draft).map_err(|error| Error::Draft { index, error })?);
+        }
+        Ok(request)
+    }
+
+    async fn pseudonyms(&self, identities: Vec<String>) -> Result<HashMap<String, SubjectId>> {
+        let mut known = HashMap::with_capacity(identities.len());
+        let mut unknown = Vec::new();
+        if identities.is_empty() {
+            return Ok(known);
+        }
+        {
+            let cache = read(&self.inner.pseudonyms);
+            for identity in identities {
+                match cache.get(&identity) {
+                    Some(id) => drop(known.insert(identity, id.clone())),
+                    None => unknown.push(identity),
+                }
+            }
+        }
+        if !unknown.is_empty() {
+            let ids = self.writer()?.subjects(unknown.clone()).await?;
+            let mut cache = write(&self.inner.pseudonyms);
+            if cache.len() + ids.len() > PSEUDONYMS_KEPT {
+                cache.clear();
+            }
+            for (identity, id) in unknown.into_iter().zip(ids) {
+                cache.insert(identity.clone(), id.clone());
+                known.insert(identity, id);
+            }
+        }
+        Ok(known)
+    }
+
+    /// The newest signed head.
+    #[must_use]
+    pub fn head(&self) -> SignedHead {
+        self.inner.head.borrow().clone()
+    }
+
+    /// A watch on the head: it carries only the newest, so a slow follower misses no event, only intermediate heads.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<SignedHead> {
+        self.inner.head.clone()
+    }
+
+    /// Looks at the database again: for a ledger opened for reading while another process writes it.
+    ///
+    /// # Errors
+    /// `Corrupt`; storage errors.
+    pub fn refresh(&self) -> Result<SignedHead> {
+        if let Some(refreshed) = &self.inner.refreshed {
+            let head = self.inner.engine.head()?;
+            if head.size > self.head().size {
+                let note = head.checkpoint.unwrap_or_default();
+                verify_note(&note, &self.inner.key)?;
+                self.inner.index.catch_up(&*self.inner.engine, head.size)?;
+                refreshed.send_replace(SignedHead { size: head.size, checkpoint: note.into() });
+            }
+        }
+        Ok(self.head())
+    }
+
+    /// Reads a page of the log; see [`page`].
+    ///
+    /// # Errors
+    /// `Corrupt`; storage errors.
+    pub fn page(&self, from: u64, to: u64, backwards: bool, filter: &Filter, limit: PageLimit) -> Result<Page> {
+        let to = to.min(self.head().size);
+        page(&*self.inner.engine, from.min(to)..to, backwards, filter, limit)
+    }
+
+    /// Reads a stream's events with `seq` from `from_seq` on, ascending, at most `limit`.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no such stream; `Corrupt`; storage errors.
+    pub fn stream(&self, stream: &str, from_seq: u64, limit: usize) -> Result<Vec<Entry>> {
+        if self.inner.index.head(stream)?.is_none() {
+            return Err(Error::NotFound(format!("stream {stream}")));
+        }
+        let size = self.head().size;
+        let mut positions = self.inner.index.stream_positions(stream, from_seq, limit)?;
+        positions.retain(|position| *position < size);
+        entries(&*self.inner.engine, &positions)
+    }
+
+    /// The leaf at a position.
+    ///
+    /// # Errors
+    /// `NotFound`; storage errors.
+    pub fn leaf(&self, position: u64) -> Result<Bytes> {
+        let found = if position < self.head().size { self.inner.engine.leaf(position)? } else { None };
+        found.ok_or_else(|| Error::NotFound(format!("event {position}")))
+    }
+
+    /// The leaf with an id, with its position: the id itself says where it must be.
+    ///
+    /// # Errors
+    /// `NotFound`; storage errors.
+    pub fn leaf_by_id(&self, id: &EventId) -> Result<(u64, Bytes)> {
+        let position = id.position().0;
+        let not_found = || Error::NotFound(format!("event {id}"));
+        let leaf =
+            self.leaf(position).map_err(|error| if error.kind() == Kind::NotFound { not_found() } else { error })?;
+        let peek =
+            crate::event::Peek::new(&leaf).map_err(|error| Error::Corrupt(format!("event {position}: {error}")))?;
+        if peek.id == id.encode(&mut [0; 36]) { Ok((position, leaf)) } else { Err(not_found()) }
+    }
+
+    /// The receipt of an event, against the newest checkpoint.
+    ///
+    /// # Errors
+    /// `NotFound`; `Corrupt`; storage errors.
+    pub fn receipt(&self, position: u64) -> Result<Receipt> {
+        let head = self.head();
+        Receipt::new(&self.inner.index, self.leaf(position)?, position, head.size, &head.checkpoint)
+    }
+
+    /// The receipt of an event that was just acknowledged, against the checkpoint that came back.
+    ///
+    /// # Errors
+    /// As [`Ledger::receipt`].
+    pub fn receipt_of(&self, position: u64, acknowledged: &Acknowledged) -> Result<Receipt> {
+        let leaf = self.leaf(position)?;
+        Receipt::new(&self.inner.index, leaf, position, acknowledged.size, &acknowledged.checkpoint)
+    }
+
+    /// Proof that the tree of `size` leaves is an extension of the tree of `old` leaves.
+    ///
+    /// # Errors
+    /// `Invalid` for sizes that were never; `Corrupt`; storage errors.
+    pub fn consistency_proof(&self, old: u64, size: u64) -> Result<Vec<Hash>> {
+        if old > size || size > self.head().size {
+            return Err(Error::invalid("old_size", format!("there is no tree of {old} leaves within one of {size}")));
+        }
+        tree::consistency_proof(&mut self.inner.index.nodes(), old, size).map_err(|error| match error {
+            tree::ProofBuildError::Read(error) => error,
+            other => Error::Internal(other.to_string()),
+        })
+    }
+
+    /// A hash tile or entry bundle (C2SP tlog-tiles).
+    ///
+    /// # Errors
+    /// `NotFound` for one that the tree does not have, in that width; storage errors.
+    pub fn tile(&self, path: &TilePath) -> Result<Bytes> {
+        let width = usize::from(path.width);
+        let not_found = || Error::NotFound(path.to_string());
+        match path.kind {
+            TileKind::Hashes { level } => {
+                let hashes = self.inner.index.tile(level, path.index)?.ok_or_else(not_found)?;
+                let hashes = hashes.get(..width).ok_or_else(not_found)?;
+                Ok(hashes.iter().flat_map(|hash| *hash.as_bytes()).collect::<Vec<u8>>().into())
+            }
+            TileKind::Entries => {
+                let first = path.index.checked_mul(256).ok_or_else(not_found)?;
+                let until = first.checked_add(u64::from(path.width)).ok_or_else(not_found)?;
+                if until > self.head().size {
+                    return Err(not_found());
+                }
+                let mut leaves = Vec::with_capacity(width);
+                self.inner.engine.read(first..until, false, &mut |_, leaf| {
+                    leaves.push(Bytes::copy_from_slice(leaf));
+                    Ok(true)
+                })?;
+                if leaves.len() != width {
+                    return Err(Error::Corrupt(format!("events between {first} and {until} are missing")));
+                }
+                let bundle = tree::encode_entry_bundle(leaves.iter().map(|leaf| &leaf[..]));
+                Ok(bundle.map_err(|error| Error::Corrupt(error.to_string()))?.into())
+            }
+        }
+    }
+
+    /// Streams by name; see [`Index::streams`].
+    ///
+    /// # Errors
+    /// Storage errors.
+    pub fn streams(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<StreamInfo>> {
+        self.inner.index.streams(prefix, after, limit)
+    }
+
+    /// The private values of an event that were not erased, each with the salt that opens its commitment.
+    ///
+    /// # Errors
+    /// `Corrupt` for a broken leaf; storage errors.
+    pub fn private_values(&self, event: &Recorded) -> Result<Vec<SealedValue>> {
+        let corrupt = |error| Error::Corrupt(format!("event {}: {error}", event.envelope().position));
+        let payload = event.content().map_err(corrupt)?;
+        let mut ids = Vec::new();
+        sealed_ids(&payload, &mut ids);
+        let mut values = Vec::with_capacity(ids.len());
+        for id in ids {
+            values.extend(self.inner.engine.sealed(&id)?);
+        }
+        Ok(values)
+    }
+
+    /// Who is behind a pseudonym, unless erased.
+    ///
+    /// # Errors
+    /// Storage errors.
+    pub fn subject(&self, id: &SubjectId) -> Result<Option<SubjectRecord>> {
+        self.inner.engine.subject(id)
+    }
+
+    /// The evidence store.
+    #[must_use]
+    pub fn evidence(&self) -> &Evidence {
+        &self.inner.evidence
+    }
+
+    /// The verifier key of the log.
+    #[must_use]
+    pub fn key(&self) -> &VerifierKey {
+        &self.inner.key
+    }
+
+    /// The engine, for verification and backup.
+    #[must_use]
+    pub fn engine(&self) -> &Arc<dyn Engine> {
+        &self.inner.engine
+    }
+
+    /// The index, for verification.
+    #[must_use]
+    pub fn index(&self) -> &Arc<Index> {
+        &self.inner.index
+    }
+
+    /// The ledger's clock.
+    #[must_use]
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.inner.clock
+    }
+
+    /// Runs something that reads the ledger away from the threads that serve connections.
+    ///
+    /// # Errors
+    /// What it returns; `Internal` should it panic.
+    pub async fn blocking<T: Send + 'static>(
+        &self,
+        run: impl FnOnce(&Self) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let ledger = self.clone();
+        let span = tracing::Span::current();
+        tokio::task::spawn_blocking(move || span.in_scope(|| run(&ledger)))
+            .await
+            .map_err(|error| Error::Internal(format!("a reader failed: {error}")))?
+    }
+
+    fn writer(&self) -> Result<&Writer> {
+        self.inner.writer.as_ref().ok_or_else(|| Error::Refused("this ledger was opened for reading only".to_owned()))
+    }
+
+    fn heads_covered(&self) -> Option<u64> {
+        self.inner.heads_covered.load(Ordering::Relaxed).checked_sub(1)
+    }
+
+    fn set_heads_covered(&self, position: u64) {
+        self.inner.heads_covered.store(position + 1, Ordering::Relaxed);
+    }
+}
+
+fn read<T>(lock: &RwLock<T>) -> std::sync::RwLockReadGuard<'_, T> {
+    lock.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write<T>(lock: &RwLock<T>) -> std::sync::RwLockWriteGuard<'_, T> {
+    lock.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn erased_blobs(drafts: &[Draft]) -> Vec<crate::event::Hex32> {
+    let blob = |draft: &Draft| match &draft.data {
+        Data::EvidenceErased(erased) => Some(erased.blake3.clone()),
+        _ => None,
+    };
+    drafts.iter().filter_map(blob).collect()
+}
+
+/// The ids of all sealed values in a payload.
+pub(crate) fn sealed_ids(value: &crate::event::canonical::Value, ids: &mut Vec<SealedId>) {
+    use crate::event::canonical::Value;
+    if let Some(id) = seal::sealed_id(value) {
+        ids.extend(id.parse().ok());
+        return;
+    }
+    match value {
+        Value::Object(members) => members.values().for_each(|member| sealed_ids(member, ids)),
+        Value::Array(items) => items.iter().for_each(|item| sealed_ids(item, ids)),
+        Value::Bool(_) | Value::Integer(_) | Value::String(_) => {}
+    }
+}

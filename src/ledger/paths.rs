@@ -1,0 +1,70 @@
+//! Where things are in a data directory.
+
+use std::path::{Path, PathBuf};
+
+/// The layout of a data directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DataDir {
+    root: PathBuf,
+}
+
+impl DataDir {
+    /// The data directory at `root`, which need not exist.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// The directory itself.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The log, its checkpoints and sealed values: the precious file.
+    #[must_use]
+    pub fn ledger(&self) -> PathBuf {
+        self.root.join("ledger.db")
+    }
+
+    /// What the append path derives from the log.
+    #[must_use]
+    pub fn index(&self) -> PathBuf {
+        self.root.join("index.db")
+    }
+
+    /// The signing key: one line in the form of C2SP signed-note's Go implementation, readable by its owner only.
+    #[must_use]
+    pub fn signing_key(&self) -> PathBuf {
+        self.root.join("ledger.key")
+    }
+
+    /// The verifier key, one line.
+    #[must_use]
+    pub fn verifier_key(&self) -> PathBuf {
+        self.root.join("ledger.vkey")
+    }
+
+    /// The newest checkpoint known to have been signed, unless it is kept elsewhere. Not part of a backup.
+    #[must_use]
+    pub fn guard(&self) -> PathBuf {
+        self.root.join("ledger.guard")
+    }
+
+    /// Evidence, unless it is kept elsewhere.
+    #[must_use]
+    pub fn evidence(&self) -> PathBuf {
+        self.root.join("evidence")
+    }
+
+    /// Held by the process that writes.
+    #[must_use]
+    pub fn lock(&self) -> PathBuf {
+        self.root.join("lock")
+    }
+
+    /// Whether there is a ledger here.
+    #[must_use]
+    pub fn exists(&self) -> bool {
+        self.ledger().exists()
+    }
+}

@@ -1,0 +1,162 @@
+//! Keeping private values out of leaves: sealing drafts, and comparing what is sealed.
+
+use super::engine::{Engine, SealedValue};
+use super::ports::{Clock, Entropy};
+use super::{Error, Result};
+use crate::event::canonical::Value;
+use crate::event::{
+    self, Draft, Field, Hex32, Private, SealedId, SealedRef, Subject, SubjectId, Timestamp, Visitor, commitment,
+};
+
+/// Collects the identities a draft names in plain.
+#[derive(Default)]
+pub(super) struct Identities(pub(super) Vec<String>);
+
+impl Visitor for Identities {
+    fn private(&mut self, _: &mut Private) -> Result<(), event::Error> {
+        Ok(())
+    }
+    fn subject(&mut self, value: &mut Subject) -> Result<(), event::Error> {
+        if let Subject::Identity(identity) = value
+            && !self.0.contains(identity)
+        {
+            self.0.push(identity.clone());
+        }
+        Ok(())
+    }
+}
+
+/// Replaces identities by pseudonyms and private values by commitments.
+struct Sealer<'a> {
+    pseudonym: &'a dyn Fn(&str) -> Option<SubjectId>,
+    entropy: &'a dyn Entropy,
+    now: Timestamp,
+    sealed: Vec<SealedValue>,
+}
+
+impl Visitor for Sealer<'_> {
+    fn private(&mut self, value: &mut Private) -> Result<(), event::Error> {
+        let plain = match value {
+            Private::Plain(plain) => std::mem::take(plain),
+            Private::Sealed(_) => {
+                return Err(event::Error::field("sealed", "a draft gives the text itself; the ledger seals it"));
+            }
+        };
+        let mut random = [0; 42];
+        self.entropy.fill(&mut random);
+        let (salt, rest) = random.split_at(32);
+        let salt = <[u8; 32]>::try_from(salt).unwrap_or_default();
+        let millis = u64::try_from(self.now.micros().div_euclid(1000)).unwrap_or(0);
+        let chance = <[u8; 10]>::try_from(rest).unwrap_or_default();
+        let id = uuid::Builder::from_unix_timestamp_millis(millis, &chance).into_uuid().to_string();
+        let id: SealedId = id.parse()?;
+        let commitment = Hex32::from_bytes(commitment(&salt, &plain));
+        *value = Private::Sealed(SealedRef { commitment, sealed: id.clone() });
+        self.sealed.push(SealedValue { id, owner: None, salt, value: plain });
+        Ok(())
+    }
+
+    fn subject(&mut self, value: &mut Subject) -> Result<(), event::Error> {
+        if let Subject::Identity(identity) = value {
+            let id = (self.pseudonym)(identity)
+                .ok_or_else(|| event::Error::field("subject", "an identity that has no pseudonym yet"))?;
+            *value = Subject::Id(id);
+        }
+        Ok(())
+    }
+}
+
+/// Seals a draft in place and returns the values to keep beside the log. They are the actor's.
+pub(super) fn seal(
+    draft: &mut Draft,
+    pseudonym: &dyn Fn(&str) -> Option<SubjectId>,
+    clock: &dyn Clock,
+    entropy: &dyn Entropy,
+) -> Result<Vec<SealedValue>, event::Error> {
+    let mut sealer = Sealer { pseudonym, entropy, now: clock.now(), sealed: Vec::new() };
+    draft.visit(&mut sealer)?;
+    let owner = draft.actor.as_ref().and_then(Subject::id);
+    Ok(sealer.sealed.into_iter().map(|value| SealedValue { owner: owner.cloned(), ..value }).collect())
+}
+
+/// Compares the content of two leaves whose private values are sealed under different salts.
+pub(super) struct Comparison<'a> {
+    pub(super) engine: &'a dyn Engine,
+    /// Values sealed by the submission itself.
+    pub(super) fresh: &'a [(usize, SealedValue)],
+}
+
+impl Comparison<'_> {
+    /// The path of the first field that differs. What was erased meanwhile cannot be compared and counts as equal.
+    pub(super) fn difference(&self, submitted: &Value, recorded: &Value) -> Result<Option<String>> {
+        match (submitted, recorded) {
+            (Value::Object(new), Value::Object(old)) => {
+                if let (Some(new), Some(old)) = (sealed_id(submitted), sealed_id(recorded)) {
+                    return Ok((!self.same_private(new, old)?).then(String::new));
+                }
+                for (key, value) in new {
+                    let Some(other) = old.get(key) else { return Ok(Some(key.clone())) };
+                    if let Some(path) = self.difference(value, other)? {
+                        return Ok(Some(join(key, &path)));
+                    }
+                }
+                Ok(old.keys().find(|key| !new.contains_key(*key)).cloned())
+            }
+            (Value::Array(new), Value::Array(old)) => {
+                if new.len() != old.len() {
+                    return Ok(Some(String::new()));
+                }
+                for (n, (value, other)) in new.iter().zip(old).enumerate() {
+                    if let Some(path) = self.difference(value, other)? {
+                        return Ok(Some(join(&format!("[{n}]"), &path)));
+                    }
+                }
+                Ok(None)
+            }
+            (Value::String(new), Value::String(old)) => Ok((!self.same_text(new, old)?).then(String::new)),
+            _ => Ok((submitted != recorded).then(String::new)),
+        }
+    }
+
+    fn same_text(&self, new: &str, old: &str) -> Result<bool> {
+        if new == old {
+            return Ok(true);
+        }
+        match (new.parse::<SubjectId>(), old.parse::<SubjectId>()) {
+            // Somebody erased comes back under a new pseudonym.
+            (Ok(_), Ok(old)) => Ok(self.engine.subject(&old)?.is_none()),
+            _ => Ok(false),
+        }
+    }
+
+    fn same_private(&self, new: &str, old: &str) -> Result<bool> {
+        let fresh =
+            |id: &str| self.fresh.iter().find(|(_, row)| row.id.as_str() == id).map(|(_, row)| row.value.clone());
+        let old = match fresh(old) {
+            Some(value) => Some(value),
+            None => {
+                let id = old.parse().map_err(|error| Error::Corrupt(format!("sealed value {old}: {error}")))?;
+                self.engine.sealed(&id)?.map(|row| row.value)
+            }
+        };
+        Ok(old.is_none() || fresh(new) == old)
+    }
+}
+
+fn join(key: &str, path: &str) -> String {
+    match path {
+        "" => key.to_owned(),
+        path if path.starts_with('[') => format!("{key}{path}"),
+        path => format!("{key}.{path}"),
+    }
+}
+
+/// The id in `{"commitment":...,"sealed":...}`; none for any other value.
+pub(super) fn sealed_id(value: &Value) -> Option<&str> {
+    match value {
+        Value::Object(members) if members.len() == 2 && members.contains_key("commitment") => {
+            members.get("sealed").and_then(Value::as_str)
+        }
+        _ => None,
+    }
+}

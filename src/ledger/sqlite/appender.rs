@@ -1,0 +1,193 @@
+//! Writing `ledger.db`: one connection, one transaction per batch.
+
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+
+use rusqlite::{Connection, ErrorCode, params};
+
+use super::super::engine::{AppendError, Appender, Batch};
+use super::super::error::{to_i64, to_u64};
+use super::super::{Error, Result};
+use super::connection::{Access, Store};
+
+/// Written bytes after which the write-ahead log is copied into the database in the background.
+const CHECKPOINT_BYTES: usize = 32 << 20;
+
+/// Written bytes since the log was last empty after which the writer finishes the copying itself, so that the log
+/// starts over from its beginning: under a steady load the background never catches up with the end.
+const RESTART_BYTES: usize = 96 << 20;
+
+/// The one writer of a SQLite ledger.
+pub struct SqliteAppender {
+    connection: Connection,
+    size: u64,
+    since_checkpoint: usize,
+    since_restart: usize,
+    checkpointer: Checkpointer,
+}
+
+impl SqliteAppender {
+    pub(super) fn open(store: &Store) -> Result<Self> {
+        let connection = store.open(Access::Write)?;
+        let last: Option<i64> = connection.query_row("SELECT max(position) FROM event", [], |row| row.get(0))?;
+        let size = to_u64(last.map_or(0, |last| last.saturating_add(1)))?;
+        Ok(Self {
+            connection,
+            size,
+            since_checkpoint: 0,
+            since_restart: 0,
+            checkpointer: Checkpointer::start(store.clone())?,
+        })
+    }
+
+    fn apply(&mut self, batch: &Batch) -> Result<(), rusqlite::Error> {
+        let transaction = self.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+        {
+            let mut insert = transaction.prepare_cached("INSERT INTO event (position, leaf) VALUES (?1, ?2)")?;
+            for (position, leaf) in (batch.first..).zip(&batch.leaves) {
+                insert.execute(params![to_i64(position), &leaf[..]])?;
+            }
+            if let Some(note) = &batch.checkpoint {
+                let size = batch.first + batch.leaves.len() as u64;
+                transaction
+                    .prepare_cached("INSERT INTO checkpoint (size, note) VALUES (?1, ?2)")?
+                    .execute(params![to_i64(size), note])?;
+            }
+            if !batch.sealed.is_empty() {
+                let mut insert = transaction
+                    .prepare_cached("INSERT INTO sealed (id, owner, salt, value) VALUES (?1, ?2, ?3, ?4)")?;
+                for row in &batch.sealed {
+                    let owner = row.owner.as_ref().map(|owner| owner.as_str());
+                    insert.execute(params![row.id.as_str(), owner, row.salt, row.value])?;
+                }
+            }
+            for row in &batch.subjects {
+                transaction
+                    .prepare_cached("INSERT INTO subject (id, salt, identity) VALUES (?1, ?2, ?3)")?
+                    .execute(params![row.id.as_str(), row.salt, row.identity])?;
+            }
+            for subject in &batch.erase.subjects {
+                transaction.execute("DELETE FROM subject WHERE id = ?1", [subject.as_str()])?;
+                transaction.execute("DELETE FROM sealed WHERE owner = ?1", [subject.as_str()])?;
+            }
+            for value in &batch.erase.values {
+                transaction.execute("DELETE FROM sealed WHERE id = ?1", [value.as_str()])?;
+            }
+        }
+        transaction.commit()
+    }
+}
+
+impl Appender for SqliteAppender {
+    fn append(&mut self, batch: &Batch) -> Result<(), AppendError> {
+        if batch.first != self.size {
+            return Err(AppendError::Moved { size: self.size });
+        }
+        if batch.leaves.is_empty() != batch.checkpoint.is_none() {
+            return Err(AppendError::Refused(Error::Internal("a checkpoint goes with leaves".to_owned())));
+        }
+        self.apply(batch).map_err(|error| self.judge(error))?;
+        self.size += batch.leaves.len() as u64;
+        let bytes: usize = batch.leaves.iter().map(|leaf| leaf.len() + 40).sum::<usize>() + 32_768;
+        self.since_checkpoint += bytes;
+        self.since_restart += bytes;
+        if batch.erase != super::super::engine::Erasure::default() {
+            // The erased bytes must also leave the write-ahead log.
+            self.restart_wal("TRUNCATE");
+        }
+        Ok(())
+    }
+
+    fn maintain(&mut self) {
+        if self.since_restart >= RESTART_BYTES {
+            self.restart_wal("PASSIVE");
+        } else if self.since_checkpoint >= CHECKPOINT_BYTES {
+            self.since_checkpoint = 0;
+            self.checkpointer.poke();
+        }
+    }
+}
+
+impl SqliteAppender {
+    fn restart_wal(&mut self, mode: &str) {
+        let done: Result<(i64, i64, i64), _> =
+            self.connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+            });
+        match done {
+            // (busy, pages in the log, pages copied)
+            Ok((0, log, copied)) if log == copied => {
+                self.since_checkpoint = 0;
+                self.since_restart = 0;
+            }
+            // A reader is still using old pages; again after some more batches.
+            Ok(_) => self.since_restart = RESTART_BYTES / 2,
+            Err(error) => {
+                tracing::warn!(%error, "cannot copy the write-ahead log into the database; it grows until that works again");
+                self.since_restart = RESTART_BYTES / 2;
+            }
+        }
+    }
+
+    /// Tells errors after which nothing was applied for certain from those that leave it open.
+    fn judge(&mut self, error: rusqlite::Error) -> AppendError {
+        let refused = |what: &str, error: rusqlite::Error| {
+            AppendError::Refused(Error::CannotWrite { what: what.to_owned(), source: Some(Box::new(error)) })
+        };
+        // Dropping the transaction rolled it back, unless that failed too.
+        if !self.connection.is_autocommit() {
+            return AppendError::Fatal(Error::Database(error));
+        }
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => refused("the disk is full", error),
+            Some(ErrorCode::ReadOnly) => refused("the database file is read-only", error),
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+                refused("another process holds the database", error)
+            }
+            Some(ErrorCode::ConstraintViolation | ErrorCode::TooBig) => {
+                AppendError::Refused(Error::Internal(format!("the database refuses a batch: {error}")))
+            }
+            _ => AppendError::Fatal(Error::Database(error)),
+        }
+    }
+}
+
+/// A thread that copies the write-ahead log into the database when told, on a connection of its own.
+struct Checkpointer {
+    poke: Option<mpsc::SyncSender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Checkpointer {
+    fn start(store: Store) -> Result<Self> {
+        let connection = store.open(Access::Checkpoint)?;
+        let (poke, poked) = mpsc::sync_channel::<()>(1);
+        let thread = std::thread::Builder::new()
+            .name("plimsoll-wal".to_owned())
+            .spawn(move || {
+                while poked.recv().is_ok() {
+                    if let Err(error) = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())) {
+                        tracing::warn!(%error, "cannot copy the write-ahead log into the database in the background");
+                    }
+                }
+            })
+            .map_err(|error| Error::Io { what: "cannot start a thread".to_owned(), source: error })?;
+        Ok(Self { poke: Some(poke), thread: Some(thread) })
+    }
+
+    fn poke(&self) {
+        if let Some(poke) = &self.poke {
+            // Full means that it is about to run anyway; gone means that we are ending.
+            let _already = poke.try_send(()).is_err();
+        }
+    }
+}
+
+impl Drop for Checkpointer {
+    fn drop(&mut self) {
+        self.poke = None;
+        if let Some(thread) = self.thread.take() {
+            let _panicked = thread.join().is_err();
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! Opening databases, their settings, and a small pool of readers.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::super::{Error, Result};
+
+/// Oldest SQLite whose write-ahead log may be checkpointed by one connection while another writes (3.51.3).
+const SQLITE_MIN: i32 = 3_051_003;
+
+/// A database file and how its connections are set up.
+#[derive(Debug, Clone)]
+pub struct Store {
+    path: PathBuf,
+    /// The SQLite VFS to go through; none for the default. Tests put fault injection here.
+    vfs: Option<String>,
+    page_size: u32,
+    /// `FULL` for what is precious, `NORMAL` for what can be derived.
+    synchronous: Synchronous,
+}
+
+/// When SQLite syncs in WAL mode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Synchronous {
+    /// At every commit.
+    Full,
+    /// At checkpoints only: after a power loss the database is intact, at worst behind.
+    Normal,
+}
+
+/// What a connection is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// The one writer; creates the file.
+    Write,
+    /// Copies the write-ahead log into the database; writes nothing else.
+    Checkpoint,
+    /// Reads only, and says so to SQLite.
+    Read,
+}
+
+impl Store {
+    /// The precious database at `path`: every commit is synced.
+    #[must_use]
+    pub fn precious(path: &Path, vfs: Option<String>) -> Self {
+        Self { path: path.to_owned(), vfs, page_size: 16_384, synchronous: Synchronous::Full }
+    }
+
+    /// A database that can be derived again: commits are not synced.
+    #[must_use]
+    pub fn derived(path: &Path) -> Self {
+        Self { path: path.to_owned(), vfs: None, page_size: 8_192, synchronous: Synchronous::Normal }
+    }
+
+    /// The same with less durability: the positive control of the power-loss tests, which must fail with it.
+    #[must_use]
+    pub fn without_sync(mut self) -> Self {
+        self.synchronous = Synchronous::Normal;
+        self
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Opens a connection.
+    ///
+    /// # Errors
+    /// `Database` when the file cannot be opened; `Internal` when SQLite is too old or does not take a setting that
+    /// durability rests on.
+    #[expect(clippy::disallowed_methods, reason = "this is the one function that opens databases")]
+    pub fn open(&self, access: Access) -> Result<Connection> {
+        if rusqlite::version_number() < SQLITE_MIN {
+            return Err(Error::Internal(format!("SQLite {} is too old: 3.51.3 is needed", rusqlite::version())));
+        }
+        let flags = match access {
+            Access::Write => OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
+            Access::Checkpoint => OpenFlags::SQLITE_OPEN_READ_WRITE,
+            Access::Read => OpenFlags::SQLITE_OPEN_READ_ONLY,
+        } | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = match &self.vfs {
+            Some(vfs) => Connection::open_with_flags_and_vfs(&self.path, flags, vfs.as_str())?,
+            None => Connection::open_with_flags(&self.path, flags)?,
+        };
+        connection.busy_timeout(std::time::Duration::from_secs(10))?;
+        connection.set_prepared_statement_cache_capacity(32);
+        match access {
+            Access::Write => self.set_up_writer(&connection)?,
+            Access::Checkpoint => {}
+            Access::Read => {
+                connection.pragma_update(None, "query_only", true)?;
+                connection.pragma_update(None, "cache_size", -4096)?;
+            }
+        }
+        Ok(connection)
+    }
+
+    fn set_up_writer(&self, connection: &Connection) -> Result<()> {
+        connection.pragma_update(None, "page_size", self.page_size)?;
+        // Only matters while the file is empty; a later change would rewrite the whole file.
+        let mode: String = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
+        if !mode.eq_ignore_ascii_case("wal") {
+            return Err(Error::Internal(format!("journal_mode is {mode} where WAL was asked for")));
+        }
+        let (name, number) = match self.synchronous {
+            Synchronous::Full => ("FULL", 2),
+            Synchronous::Normal => ("NORMAL", 1),
+        };
+        connection.pragma_update(None, "synchronous", name)?;
+        let got: i64 = connection.pragma_query_value(None, "synchronous", |row| row.get(0))?;
+        if got != number {
+            return Err(Error::Internal(format!("synchronous is {got} where {name} was asked for")));
+        }
+        // Checkpoints run when we say so, mostly on a connection of their own.
+        connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+        connection.pragma_update(None, "cache_size", -8192)?;
+        // What is erased must not linger in free pages.
+        connection.pragma_update(None, "secure_delete", true)?;
+        connection.pragma_update(None, "foreign_keys", true)?;
+        connection.pragma_update(None, "cell_size_check", true)?;
+        Ok(())
+    }
+
+    /// Creates the schema in an empty database, or brings an older one up by the numbered steps after it.
+    ///
+    /// # Errors
+    /// `Database`; `Refused` when the file was written by a newer version of the program.
+    pub fn migrate(&self, connection: &mut Connection, steps: &[&str]) -> Result<()> {
+        let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Exclusive)?;
+        let have = schema_version(&transaction)?;
+        if have > steps.len() {
+            let path = self.path.display();
+            return Err(Error::Refused(format!("{path} has schema {have}, and this program knows {}", steps.len())));
+        }
+        for step in steps.iter().skip(have) {
+            transaction.execute_batch(step)?;
+        }
+        if have < steps.len() {
+            transaction.pragma_update(None, "user_version", i64::try_from(steps.len()).unwrap_or(i64::MAX))?;
+        }
+        transaction.commit()?;
+        Ok(())
+    }
+}
+
+/// The number of schema steps a database has had.
+pub(super) fn schema_version(connection: &Connection) -> Result<usize> {
+    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    usize::try_from(version).map_err(|_| Error::Corrupt(format!("schema version {version}")))
+}
+
+/// A few read connections, lent one at a time. More are opened while all are out, and closed when they come back.
+#[derive(Debug)]
+pub(crate) struct Readers {
+    store: Store,
+    idle: Mutex<Vec<Connection>>,
+    keep_max: usize,
+}
+
+impl Readers {
+    pub(crate) fn new(store: Store, keep_max: usize) -> Self {
+        Self { store, idle: Mutex::new(Vec::new()), keep_max }
+    }
+
+    /// Runs `read` on a connection.
+    pub(crate) fn with<T>(&self, read: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let connection = match idle {
+            Some(connection) => connection,
+            None => self.store.open(Access::Read)?,
+        };
+        let result = read(&connection);
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < self.keep_max {
+            idle.push(connection);
+        }
+        result
+    }
+}

@@ -1,0 +1,9 @@
+//! The SQLite engine: `ledger.db`. The only module that opens databases.
+
+mod appender;
+mod connection;
+mod engine;
+
+pub(crate) use connection::Readers;
+pub use connection::{Access, Store};
+pub use engine::SqliteEngine;

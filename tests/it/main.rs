@@ -1,0 +1,4 @@
+//! The one integration-test binary. `tidy` fails on a file here that no `mod` names.
+
+mod ledger;
+mod support;
