@@ -1,5 +1,7 @@
 //! Plimsoll: a deployment ledger. Every commit, build, scan, sync and rollback of a GitOps shop is an immutable event in
 //! an append-only, publicly verifiable log. `ARCHITECTURE.md` has the map of the modules.
 
+pub mod api;
+pub mod app;
 pub mod event;
 pub mod ledger;

@@ -224,6 +224,16 @@ impl Data {
         }
     }
 
+    /// The payload's JSON. Of a draft, with its private values in plain.
+    ///
+    /// # Errors
+    /// [`Error::Json`] should a payload not be writable.
+    pub fn to_json(&self) -> Result<String, Error> {
+        let mut json = Vec::new();
+        self.write(&mut json).map_err(|error| Error::Json(error.to_string()))?;
+        String::from_utf8(json).map_err(|error| Error::Json(error.to_string()))
+    }
+
     /// Reads a recorded payload: fields that a newer writer added are passed over, and what this binary cannot
     /// read at all is [`Data::Unknown`].
     ///

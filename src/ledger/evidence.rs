@@ -19,7 +19,7 @@ use crate::event::{EvidenceRef, Hex32, MediaType, U64};
 const ZSTD_LEVEL: i32 = 3;
 
 /// Most bytes a blob may have in memory at once, compressed or not: a bound against decompression bombs.
-pub const BLOB_BYTES_MAX: usize = 1 << 30;
+pub(super) const BLOB_BYTES_MAX: usize = 1 << 30;
 
 /// The evidence store of a ledger. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -55,7 +55,7 @@ impl Evidence {
     /// Stores a blob durably and returns its reference. Storing it again costs a look-up.
     ///
     /// # Errors
-    /// `Evidence`, `Io`; `Invalid` for a blob over [`BLOB_BYTES_MAX`].
+    /// `Evidence`, `Io`; `Invalid` for a blob over 1 GiB.
     pub async fn put(&self, media_type: MediaType, bytes: &[u8]) -> Result<EvidenceRef> {
         if bytes.len() > BLOB_BYTES_MAX {
             return Err(Error::invalid("evidence", format!("{} bytes, and at most {BLOB_BYTES_MAX} fit", bytes.len())));
@@ -80,6 +80,19 @@ impl Evidence {
         // Also when it was there already: whoever put it may have crashed before it was synced.
         self.sync(&at)?;
         Ok(reference)
+    }
+
+    /// Whether there is a blob under that address. Its content is not looked at.
+    ///
+    /// # Errors
+    /// `Evidence`.
+    pub async fn has(&self, reference: &EvidenceRef) -> Result<bool> {
+        let at = address(&reference.blake3);
+        match self.store.head(&at).await {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Err(source) => Err(Error::Evidence { what: format!("looking for {at}"), source }),
+        }
     }
 
     /// Reads a blob and holds it to its reference.

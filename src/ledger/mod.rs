@@ -33,7 +33,7 @@ pub use evidence::{Blob, Evidence};
 pub use follow::{Entry, Filter, Page, PageLimit, entries, page};
 pub use guard::Guard;
 pub use heads::{HEADS_MEDIA_TYPE, heads_line, list_digests};
-pub use index::{Index, StreamInfo, dedup_key};
+pub use index::{Index, StreamInfo};
 pub use lock::Lock;
 pub use open::{Creation, Options};
 pub use paths::DataDir;
@@ -44,12 +44,15 @@ pub use signer::{Signed, Signer, verify_note};
 pub use sqlite::{SqliteEngine, Store};
 pub use writer::SignedHead;
 
-use crate::event::{Data, Draft, EventId, Prepared, Recorded, SealedId, SubjectId};
+use crate::event::{self, Data, Draft, EventId, Prepared, Recorded, SealedId, SubjectId};
 use tree::{Hash, TileKind, TilePath, VerifierKey};
 use writer::Writer;
 
 /// Identities whose pseudonyms are kept at hand. A shop has thousands of people and bots; each costs about 150 bytes.
 const PSEUDONYMS_KEPT: usize = 50_000;
+
+/// Reads that run at once away from the threads that serve connections.
+const READS_MAX: usize = 16;
 
 /// An open ledger. Cheap to clone; the last clone to be dropped closes it, with everything queued written.
 #[derive(Clone)]
@@ -69,10 +72,38 @@ struct Inner {
     pseudonyms: RwLock<HashMap<String, SubjectId>>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
+    /// How many reads may run at once: each holds a thread and a connection.
+    reads: tokio::sync::Semaphore,
     /// What the last `heads.committed` covers, plus one; 0 before the first.
     heads_covered: AtomicU64,
     // Last, so that it is given back when all else is closed.
     _lock: Option<Lock>,
+}
+
+/// Events that are on their way into the log.
+#[must_use = "nothing is known to be recorded before `wait` returns"]
+pub struct Pending {
+    ledger: Ledger,
+    reply: tokio::sync::oneshot::Receiver<Result<Acknowledged>>,
+    forgotten: Vec<SubjectId>,
+    erased: Vec<event::Hex32>,
+}
+
+impl Pending {
+    /// Waits until the events are durable.
+    ///
+    /// # Errors
+    /// As for [`Ledger::append`].
+    pub async fn wait(self) -> Result<Acknowledged> {
+        let done = self.reply.await.map_err(|_gone| writer::gone())??;
+        if !self.forgotten.is_empty() {
+            write(&self.ledger.inner.pseudonyms).retain(|_, id| !self.forgotten.contains(id));
+        }
+        for blob in &self.erased {
+            self.ledger.inner.evidence.erase(blob).await?;
+        }
+        Ok(done)
+    }
 }
 
 impl Ledger {
@@ -80,32 +111,40 @@ impl Ledger {
     /// that comes back. An event whose source and dedup are known already is not recorded again; its place is returned.
     ///
     /// # Errors
-    /// `Draft`, `WrongVersion`, `DedupConflict`: nothing was recorded. `CannotWrite`, `Stopped`, `Overloaded`: nothing
-    /// was recorded. `OutcomeUnknown`: send the same events again, later.
+    /// `Draft`, `WrongVersion`, `DedupConflict`: nothing was recorded. `CannotWrite`, `Stopped`: nothing was recorded.
+    /// `OutcomeUnknown`: send the same events again, later.
     pub async fn append(&self, drafts: Vec<Draft>) -> Result<Acknowledged> {
+        self.submit(drafts).await?.wait().await
+    }
+
+    /// Hands events to the writer, in the order of the calls, without waiting for their commit.
+    ///
+    /// # Errors
+    /// `Draft`, for events that cannot be recorded; `Stopped`.
+    pub async fn submit(&self, drafts: Vec<Draft>) -> Result<Pending> {
         let writer = self.writer()?;
         let erased = erased_blobs(&drafts);
         let request = self.prepare(drafts).await?;
-        let forgotten = request.erase.clone();
-        let done = writer.append(request).await?;
-        if !forgotten.subjects.is_empty() {
-            write(&self.inner.pseudonyms).retain(|_, id| !forgotten.subjects.contains(id));
-        }
-        for blob in erased {
-            self.inner.evidence.erase(&blob).await?;
-        }
-        Ok(done)
+        let forgotten = request.erase.subjects.clone();
+        let reply = writer.submit(request).await?;
+        Ok(Pending { ledger: self.clone(), reply, forgotten, erased })
     }
 
     /// Seals and renders drafts.
     async fn prepare(&self, mut drafts: Vec<Draft>) -> Result<Request> {
         let mut identities = seal::Identities::default();
         for (index, draft) in drafts.iter_mut().enumerate() {
-            crate::event::Field::visit(draft, &mut identities).map_err(|error| Error::Draft { index, error })?;
+            event::Field::visit(draft, &mut identities).map_err(|error| Error::Draft { index, error })?;
         }
         let pseudonyms = self.pseudonyms(identities.0).await?;
         let mut request = Request::default();
         for (index, mut draft) in drafts.into_iter().enumerate() {
+            for (n, reference) in draft.evidence.iter().enumerate() {
+                if !self.inner.evidence.has(reference).await? {
+                    let what = format!("{} is not in the evidence store", reference.blake3);
+                    return Err(Error::Draft { index, error: event::Error::field(format!("evidence[{n}]"), what) });
+                }
+            }
             let inner = &self.inner;
             let sealed = seal::seal(&mut draft, &|name| pseudonyms.get(name).cloned(), &*inner.clock, &*inner.entropy)
                 .map_err(|error| Error::Draft { index, error })?;
@@ -158,6 +197,14 @@ impl Ledger {
     #[must_use]
     pub fn watch(&self) -> watch::Receiver<SignedHead> {
         self.inner.head.clone()
+    }
+
+    /// Whether events can be appended, as far as is known without trying.
+    ///
+    /// # Errors
+    /// `Stopped` after a fatal failure of the storage; `Refused` when the ledger was opened for reading only.
+    pub fn writable(&self) -> Result<()> {
+        self.writer()?.healthy()
     }
 
     /// Looks at the database again: for a ledger opened for reading while another process writes it.
@@ -219,7 +266,7 @@ impl Ledger {
         let leaf =
             self.leaf(position).map_err(|error| if error.kind() == Kind::NotFound { not_found() } else { error })?;
         let peek =
-            crate::event::Peek::new(&leaf).map_err(|error| Error::Corrupt(format!("event {position}: {error}")))?;
+            event::Peek::new(&leaf).map_err(|error| Error::Corrupt(format!("event {position}: {error}")))?;
         if peek.id == id.encode(&mut [0; 36]) { Ok((position, leaf)) } else { Err(not_found()) }
     }
 
@@ -312,6 +359,21 @@ impl Ledger {
         Ok(values)
     }
 
+    /// Everyone whose pseudonym stands in an event, as actor or in the payload, unless erased.
+    ///
+    /// # Errors
+    /// `Corrupt` for a broken leaf; storage errors.
+    pub fn subjects_of(&self, event: &Recorded) -> Result<Vec<SubjectRecord>> {
+        let corrupt = |error| Error::Corrupt(format!("event {}: {error}", event.envelope().position));
+        let mut ids = Vec::new();
+        subject_ids(&event.content().map_err(corrupt)?, &mut ids);
+        let mut subjects = Vec::with_capacity(ids.len());
+        for id in ids {
+            subjects.extend(self.inner.engine.subject(&id)?);
+        }
+        Ok(subjects)
+    }
+
     /// Who is behind a pseudonym, unless erased.
     ///
     /// # Errors
@@ -358,6 +420,8 @@ impl Ledger {
         &self,
         run: impl FnOnce(&Self) -> Result<T> + Send + 'static,
     ) -> Result<T> {
+        let closed = |_| Error::Internal("the readers are closed".to_owned());
+        let _permit = self.inner.reads.acquire().await.map_err(closed)?;
         let ledger = self.clone();
         let span = tracing::Span::current();
         tokio::task::spawn_blocking(move || span.in_scope(|| run(&ledger)))
@@ -386,7 +450,7 @@ fn write<T>(lock: &RwLock<T>) -> std::sync::RwLockWriteGuard<'_, T> {
     lock.write().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn erased_blobs(drafts: &[Draft]) -> Vec<crate::event::Hex32> {
+fn erased_blobs(drafts: &[Draft]) -> Vec<event::Hex32> {
     let blob = |draft: &Draft| match &draft.data {
         Data::EvidenceErased(erased) => Some(erased.blake3.clone()),
         _ => None,
@@ -395,8 +459,8 @@ fn erased_blobs(drafts: &[Draft]) -> Vec<crate::event::Hex32> {
 }
 
 /// The ids of all sealed values in a payload.
-pub(crate) fn sealed_ids(value: &crate::event::canonical::Value, ids: &mut Vec<SealedId>) {
-    use crate::event::canonical::Value;
+pub(crate) fn sealed_ids(value: &event::canonical::Value, ids: &mut Vec<SealedId>) {
+    use event::canonical::Value;
     if let Some(id) = seal::sealed_id(value) {
         ids.extend(id.parse().ok());
         return;
@@ -405,5 +469,22 @@ pub(crate) fn sealed_ids(value: &crate::event::canonical::Value, ids: &mut Vec<S
         Value::Object(members) => members.values().for_each(|member| sealed_ids(member, ids)),
         Value::Array(items) => items.iter().for_each(|item| sealed_ids(item, ids)),
         Value::Bool(_) | Value::Integer(_) | Value::String(_) => {}
+    }
+}
+
+/// The pseudonyms in an event, each once.
+pub(crate) fn subject_ids(value: &event::canonical::Value, ids: &mut Vec<SubjectId>) {
+    use event::canonical::Value;
+    match value {
+        Value::String(text) => {
+            if let Ok(id) = text.parse()
+                && !ids.contains(&id)
+            {
+                ids.push(id);
+            }
+        }
+        Value::Object(members) => members.values().for_each(|member| subject_ids(member, ids)),
+        Value::Array(items) => items.iter().for_each(|item| subject_ids(item, ids)),
+        Value::Bool(_) | Value::Integer(_) => {}
     }
 }

@@ -14,7 +14,7 @@ use super::sqlite::{SqliteEngine, Store};
 use super::tree::{Frontier, Hash, NodeReader, SigningKey, VerifierKey};
 use super::writer::{SignedHead, Writer};
 use super::{
-    Clock, DataDir, Entropy, Error, Evidence, Inner, Ledger, Lock, Result, Sequencer, SystemClock, SystemEntropy,
+    Clock, DataDir, Entropy, Error, Evidence, Inner, Ledger, Lock, READS_MAX, Result, Sequencer, SystemClock, SystemEntropy,
 };
 use crate::event::ledger::{LedgerCreated, LedgerRestored};
 use crate::event::{Data, Dedup, Draft, Position, Private, Recorded, Source, StreamName};
@@ -133,6 +133,7 @@ impl Ledger {
                 pseudonyms: RwLock::default(),
                 clock: Arc::new(SystemClock),
                 entropy: Arc::new(SystemEntropy),
+                reads: tokio::sync::Semaphore::new(READS_MAX),
                 heads_covered: AtomicU64::new(0),
                 _lock: None,
             }),
@@ -191,6 +192,7 @@ impl Opened {
             pseudonyms: RwLock::default(),
             clock,
             entropy,
+            reads: tokio::sync::Semaphore::new(READS_MAX),
             heads_covered,
             _lock: Some(lock),
         };

@@ -1,6 +1,6 @@
 //! The writer thread: owns the sequencer, drains the queue into one commit, answers.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -43,6 +43,8 @@ pub(super) struct Writer {
     room: Arc<Semaphore>,
     thread: Option<JoinHandle<()>>,
     keeper: Option<JoinHandle<()>>,
+    /// Why the sequencer has stopped, once it has.
+    stopped: Arc<OnceLock<String>>,
 }
 
 impl Writer {
@@ -61,20 +63,28 @@ impl Writer {
             .name("plimsoll-keeper".to_owned())
             .spawn(move || keeper.run(&poked))
             .map_err(no_thread)?;
+        let stopped = Arc::new(OnceLock::new());
+        let told = stopped.clone();
         let thread = std::thread::Builder::new()
             .name("plimsoll-writer".to_owned())
-            .spawn(move || run(sequencer, &index, commands, &head, &poke))
+            .spawn(move || run(sequencer, &index, commands, &head, &poke, &told))
             .map_err(no_thread)?;
         Ok(Self {
             queue: Some(queue),
             room: Arc::new(Semaphore::new(QUEUE_BYTES_MAX)),
             thread: Some(thread),
             keeper: Some(keeper),
+            stopped,
         })
     }
 
-    /// Appends a request: waits for room in the queue, then for the commit.
-    pub(super) async fn append(&self, request: Request) -> Result<Acknowledged> {
+    /// Whether the sequencer still works.
+    pub(super) fn healthy(&self) -> Result<()> {
+        self.stopped.get().map_or(Ok(()), |why| Err(Error::Stopped(why.clone())))
+    }
+
+    /// Queues a request, waiting for room. The answer comes after the commit.
+    pub(super) async fn submit(&self, request: Request) -> Result<oneshot::Receiver<Result<Acknowledged>>> {
         let size = request.size().max(1);
         let permits = u32::try_from(size).ok().filter(|_| size <= QUEUE_BYTES_MAX).ok_or_else(|| {
             Error::invalid("request", format!("{size} bytes at once, and at most {QUEUE_BYTES_MAX} can wait: split it"))
@@ -82,7 +92,7 @@ impl Writer {
         let permit = self.room.clone().acquire_many_owned(permits).await.map_err(|_closed| closing())?;
         let (reply, answer) = oneshot::channel();
         self.send(Command::Append { request, reply, permit })?;
-        answer.await.map_err(|_gone| gone())?
+        Ok(answer)
     }
 
     /// The pseudonyms of identities.
@@ -102,7 +112,7 @@ fn closing() -> Error {
     Error::Stopped("the ledger is being closed".to_owned())
 }
 
-fn gone() -> Error {
+pub(super) fn gone() -> Error {
     Error::OutcomeUnknown { what: "the writer ended before it answered".to_owned() }
 }
 
@@ -124,6 +134,7 @@ fn run(
     mut commands: mpsc::UnboundedReceiver<Command>,
     head: &watch::Sender<SignedHead>,
     poke: &SyncSender<()>,
+    stopped: &OnceLock<String>,
 ) {
     while let Some(first) = commands.blocking_recv() {
         let mut requests = Vec::new();
@@ -144,10 +155,10 @@ fn run(
             }
             next = if n_events < COMMIT_EVENTS_MAX { commands.try_recv().ok() } else { None };
         }
-        if requests.is_empty() {
-            continue;
+        let answers = if requests.is_empty() { Vec::new() } else { sequencer.commit(requests) };
+        if let Some(why) = sequencer.stopped() {
+            stopped.get_or_init(|| why.to_owned());
         }
-        let answers = sequencer.commit(requests);
         let (size, checkpoint) = (sequencer.size(), sequencer.checkpoint());
         head.send_if_modified(|head| {
             let moved = head.size != size;

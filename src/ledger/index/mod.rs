@@ -12,22 +12,22 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, RwLock};
 
 use memtable::Memtable;
-pub use memtable::{Addition, Edge, StreamHead};
-pub use store::IndexStore;
+pub(super) use memtable::{Addition, Edge, StreamHead};
+use store::IndexStore;
 
 use super::Result;
 use super::tree::Hash;
 
 /// Events kept in memory before they are written to `index.db`. Bounds both the memory (about 3 MB) and what a start
 /// has to read again (well under 100 ms).
-pub const FLUSH_EVENTS: u64 = 16_384;
+pub(super) const FLUSH_EVENTS: u64 = 16_384;
 
 /// First 16 bytes of BLAKE3 over source, NUL and dedup.
-pub type DedupKey = [u8; 16];
+pub(super) type DedupKey = [u8; 16];
 
 /// The idempotency key of a source's id. A source holds no NUL, so the two halves cannot be shifted.
 #[must_use]
-pub fn dedup_key(source: &str, dedup: &str) -> DedupKey {
+pub(super) fn dedup_key(source: &str, dedup: &str) -> DedupKey {
     let mut hasher = blake3::Hasher::new();
     hasher.update(source.as_bytes()).update(&[0]).update(dedup.as_bytes());
     let mut key = [0; 16];

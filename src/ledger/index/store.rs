@@ -20,7 +20,7 @@ const STEPS: &[&str] = &[include_str!("../../../schema/index/index.sql")];
 const READERS_KEPT: usize = 3;
 
 /// The file and its connections.
-pub struct IndexStore {
+pub(super) struct IndexStore {
     /// None when the ledger was opened for reading only.
     writer: Option<Mutex<Connection>>,
     readers: Readers,
@@ -40,7 +40,7 @@ impl IndexStore {
     ///
     /// # Errors
     /// Storage errors.
-    pub fn open(path: &Path, origin: &str) -> Result<(Self, Edge)> {
+    pub(super) fn open(path: &Path, origin: &str) -> Result<(Self, Edge)> {
         match Self::try_open(path, origin) {
             Ok(Some(opened)) => return Ok(opened),
             Ok(None) => {}
@@ -52,7 +52,7 @@ impl IndexStore {
 
     /// Opens an existing file for reading; none where there is no usable one for `origin`.
     #[must_use]
-    pub fn open_read_only(path: &Path, origin: &str) -> Option<(Self, Edge)> {
+    pub(super) fn open_read_only(path: &Path, origin: &str) -> Option<(Self, Edge)> {
         let readers = Readers::new(Store::derived(path), READERS_KEPT);
         let edge = path.exists().then(|| readers.with(|connection| load_edge(connection, origin)))?.ok()??;
         Some((Self { writer: None, readers }, edge))
@@ -62,7 +62,7 @@ impl IndexStore {
     ///
     /// # Errors
     /// `Io`.
-    pub fn remove(path: &Path) -> Result<()> {
+    pub(super) fn remove(path: &Path) -> Result<()> {
         for suffix in ["", "-wal", "-shm"] {
             let mut name = path.as_os_str().to_owned();
             name.push(suffix);

@@ -18,7 +18,7 @@ const CHECKPOINT_BYTES: usize = 32 << 20;
 const RESTART_BYTES: usize = 96 << 20;
 
 /// The one writer of a SQLite ledger.
-pub struct SqliteAppender {
+pub(super) struct SqliteAppender {
     connection: Connection,
     size: u64,
     since_checkpoint: usize,

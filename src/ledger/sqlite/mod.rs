@@ -5,5 +5,6 @@ mod connection;
 mod engine;
 
 pub(crate) use connection::Readers;
-pub use connection::{Access, Store};
+pub(crate) use connection::Access;
+pub use connection::Store;
 pub use engine::SqliteEngine;

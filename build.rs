@@ -1,0 +1,17 @@
+//! Compiles the protocol definitions without `protoc`: protox is a compiler in Rust, so a clone needs nothing else.
+//! Generated code is not committed; it cannot go stale.
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let files = ["plimsoll/v1/ledger.proto", "plimsoll/bench/v1/bench.proto"];
+    for file in files {
+        println!("cargo::rerun-if-changed=proto/{file}");
+    }
+    let descriptors = protox::compile(files, ["proto"])?;
+    let out = std::path::PathBuf::from(std::env::var("OUT_DIR")?);
+    std::fs::write(out.join("plimsoll.bin"), prost::Message::encode_to_vec(&descriptors))?;
+    tonic_prost_build::configure()
+        .bytes(".plimsoll")
+        .compile_well_known_types(false)
+        .compile_fds(descriptors)?;
+    Ok(())
+}

@@ -1,0 +1,134 @@
+//! Both ports, from the first connection to the last answer.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_stream::wrappers::TcpListenerStream;
+
+use super::grpc::{FloorBench, LedgerApi};
+use super::proto::bench::v1::floor_service_server::FloorServiceServer;
+use super::proto::v1::ledger_service_server::LedgerServiceServer;
+use super::{http, proto};
+use crate::ledger::{Error, Ledger, Result};
+
+/// Largest message that is taken: 10,000 drafts of usual size, or a page of the largest events.
+const MESSAGE_BYTES_MAX: usize = 48 << 20;
+
+/// Streams that one connection may have open. Beyond that a client opens another connection.
+const STREAMS_PER_CONNECTION: u32 = 16_384;
+
+/// Time that open requests have to end once the server is told to stop.
+const DRAIN: Duration = Duration::from_secs(20);
+
+/// Where to listen.
+#[derive(Debug, Clone)]
+pub struct ServerOptions {
+    /// gRPC; port 0 for any.
+    pub grpc: SocketAddr,
+    /// HTTP; port 0 for any.
+    pub http: SocketAddr,
+    /// Also serve what `plimsoll bench` compares with.
+    pub floor: Option<FloorBench>,
+}
+
+/// Where a server listens: what `plimsoll serve` prints when it is ready.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Addresses {
+    /// gRPC.
+    pub grpc: SocketAddr,
+    /// HTTP.
+    pub http: SocketAddr,
+}
+
+/// Serves a ledger until `stop` completes; then ends streams, answers what is under way, and returns.
+///
+/// `ready` is told the addresses once both ports take connections.
+///
+/// # Errors
+/// `Refused` for an address that is not loopback, as long as there is no access control; `Io`.
+pub async fn serve(
+    ledger: Ledger,
+    options: ServerOptions,
+    ready: impl FnOnce(Addresses),
+    stop: impl Future<Output = ()>,
+) -> Result<()> {
+    for address in [options.grpc, options.http] {
+        if !address.ip().is_loopback() {
+            return Err(Error::Refused(format!(
+                "will not listen on {address}: without access control only loopback addresses are served"
+            )));
+        }
+    }
+    let grpc = bind(options.grpc).await?;
+    let http = bind(options.http).await?;
+    let (stopping, stopped) = watch::channel(false);
+    let internal = |error: &dyn std::error::Error| Error::Internal(error.to_string());
+    let addresses = Addresses {
+        grpc: grpc.local_addr().map_err(|error| internal(&error))?,
+        http: http.local_addr().map_err(|error| internal(&error))?,
+    };
+
+    let (health_reporter, health) = tonic_health::server::health_reporter();
+    health_reporter.set_serving::<LedgerServiceServer<LedgerApi>>().await;
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .with_service_name("plimsoll.v1.LedgerService")
+        .with_service_name("grpc.health.v1.Health")
+        .build_v1()
+        .map_err(|error| internal(&error))?;
+    let api = LedgerServiceServer::new(LedgerApi::new(ledger.clone(), stopped.clone()))
+        .max_decoding_message_size(MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(MESSAGE_BYTES_MAX);
+    let floor = options
+        .floor
+        .map(|floor| FloorServiceServer::new(floor).max_decoding_message_size(MESSAGE_BYTES_MAX));
+    let grpc_server = tonic::transport::Server::builder()
+        .http2_keepalive_interval(Some(Duration::from_secs(30)))
+        .http2_keepalive_timeout(Some(Duration::from_secs(20)))
+        .max_concurrent_streams(STREAMS_PER_CONNECTION)
+        .tcp_nodelay(true)
+        .add_service(health)
+        .add_service(reflection)
+        .add_service(api)
+        .add_optional_service(floor)
+        .serve_with_incoming_shutdown(TcpListenerStream::new(grpc), until(stopped.clone()));
+    let router = http::router(ledger, stopped.clone());
+    let http_server = axum::serve(http, router).with_graceful_shutdown(until(stopped));
+
+    let servers = async {
+        let (grpc, http) = tokio::join!(grpc_server, http_server);
+        grpc.map_err(|error| internal(&error))?;
+        http.map_err(|error| internal(&error))
+    };
+    tokio::pin!(servers);
+    ready(addresses);
+    tokio::select! {
+        ended = &mut servers => return ended,
+        () = stop => {}
+    }
+    tracing::info!("stopping: no new requests; open ones have {} s", DRAIN.as_secs());
+    health_reporter.set_not_serving::<LedgerServiceServer<LedgerApi>>().await;
+    stopping.send_replace(true);
+    match tokio::time::timeout(DRAIN, servers).await {
+        Ok(ended) => ended,
+        Err(_elapsed) => {
+            tracing::warn!("requests were still open after {} s and were cut", DRAIN.as_secs());
+            Ok(())
+        }
+    }
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|source| Error::Io { what: format!("cannot listen on {address}"), source })
+}
+
+async fn until(mut stopping: watch::Receiver<bool>) {
+    // An error means that the sender is gone, which is as good a reason to stop.
+    let _stop = stopping.wait_for(|stopping| *stopping).await.is_ok();
+}

@@ -1,0 +1,82 @@
+//! The one map from our errors to gRPC's canonical codes, with `google.rpc` details.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+
+use crate::event;
+use crate::ledger::{Error, Kind};
+
+const DOMAIN: &str = "plimsoll";
+
+/// The status of an error. `google.rpc.ErrorInfo.reason` is stable, for scripts.
+pub(super) fn of(error: &Error) -> Status {
+    let mut details = ErrorDetails::new();
+    let (code, reason) = match error {
+        Error::Draft { index, error } => {
+            let (field, what) = draft_field(*index, error);
+            details.add_bad_request_violation(field, what);
+            (Code::InvalidArgument, "INVALID_DRAFT")
+        }
+        Error::Invalid { field, what } => {
+            details.add_bad_request_violation(field, what);
+            (Code::InvalidArgument, "INVALID_ARGUMENT")
+        }
+        Error::WrongVersion { stream, .. } => {
+            details.add_precondition_failure_violation("WRONG_VERSION", stream, error.to_string());
+            (Code::Aborted, "WRONG_VERSION")
+        }
+        Error::DedupConflict { .. } => (Code::AlreadyExists, "DEDUP_CONFLICT"),
+        Error::NotFound(_) => (Code::NotFound, "NOT_FOUND"),
+        Error::CannotWrite { .. } => (Code::ResourceExhausted, "CANNOT_WRITE"),
+        Error::OutcomeUnknown { .. } => (Code::Unavailable, "OUTCOME_UNKNOWN"),
+        Error::Stopped(_) => (Code::Unavailable, "WRITER_STOPPED"),
+        other => match other.kind() {
+            Kind::Invalid => (Code::InvalidArgument, "INVALID_ARGUMENT"),
+            Kind::NotFound => (Code::NotFound, "NOT_FOUND"),
+            Kind::Conflict => (Code::Aborted, "CONFLICT"),
+            Kind::Refused => (Code::FailedPrecondition, "REFUSED"),
+            Kind::Unavailable => (Code::Unavailable, "UNAVAILABLE"),
+            Kind::Corrupt => (Code::DataLoss, "DAMAGED"),
+            Kind::Internal => (Code::Internal, "INTERNAL"),
+        },
+    };
+    if code == Code::Unavailable {
+        details.set_retry_info(Some(Duration::from_secs(1)));
+    }
+    let metadata = match error {
+        Error::DedupConflict { position, id, .. } => {
+            HashMap::from([("position".to_owned(), position.to_string()), ("id".to_owned(), id.clone())])
+        }
+        _ => HashMap::new(),
+    };
+    details.set_error_info(reason, DOMAIN, metadata);
+    if matches!(code, Code::Internal | Code::DataLoss) {
+        tracing::error!(%error, "a request failed");
+    }
+    Status::with_error_details(code, error.to_string(), details)
+}
+
+/// A wrong field of a request.
+pub(super) fn invalid(field: &str, what: &str) -> Status {
+    of(&Error::invalid(field, what))
+}
+
+/// The end of a subscription, with where to resume.
+pub(super) fn ended(code: Code, reason: &str, message: &str, resume_position: u64) -> Status {
+    let mut details = ErrorDetails::new();
+    let metadata = HashMap::from([("resume_position".to_owned(), resume_position.to_string())]);
+    details.set_error_info(reason, DOMAIN, metadata);
+    Status::with_error_details(code, format!("{message}; resume from position {resume_position}"), details)
+}
+
+fn draft_field(index: usize, error: &event::Error) -> (String, String) {
+    match error {
+        event::Error::Field { field, what } => (format!("drafts[{index}].{field}"), what.clone()),
+        event::Error::UnknownType(_) => (format!("drafts[{index}].type"), error.to_string()),
+        event::Error::WrongStream { .. } => (format!("drafts[{index}].stream"), error.to_string()),
+        _ => (format!("drafts[{index}]"), error.to_string()),
+    }
+}

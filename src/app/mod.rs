@@ -1,0 +1,7 @@
+//! The service behind every door: what a door hands in becomes drafts here, and what must happen by itself happens here.
+
+mod draft;
+mod keeper;
+
+pub use draft::RawDraft;
+pub use keeper::{HeadsInterval, keep_heads};
