@@ -13,7 +13,6 @@ pub use server::{Addresses, ServerOptions, serve};
 /// Generated from `proto/`.
 #[expect(
     missing_docs,
-    unreachable_pub,
     clippy::doc_markdown,
     clippy::too_many_lines,
     clippy::use_self,

@@ -2,15 +2,25 @@
 //!
 //! An event is a [`Draft`] until the ledger has given it a place; then it is [`Recorded`], and its bytes never change.
 
+pub mod artifact;
 pub mod canonical;
+pub mod change;
+pub mod check;
 mod error;
 mod evidence;
 pub mod git;
 mod ids;
+pub mod incident;
 mod leaf;
 pub mod ledger;
+pub mod notification;
 mod payload;
+pub mod pipeline;
+pub mod policy;
 mod private;
+pub mod promotion;
+pub mod restore;
+pub mod target;
 mod vocabulary;
 
 pub use error::Error;

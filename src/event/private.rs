@@ -260,6 +260,7 @@ plain_fields!(
     super::Digest,
     super::GitOid,
     super::Hex32,
+    super::MediaType,
     super::Name,
     super::Position,
     super::Source,

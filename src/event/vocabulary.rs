@@ -109,6 +109,67 @@ vocabulary! {
         "tag.created" => TagCreated(super::git::TagCreated),
         "tag.moved" => TagMoved(super::git::TagMoved),
         "tag.deleted" => TagDeleted(super::git::TagDeleted),
+        "change.created" => ChangeCreated(super::change::ChangeCreated),
+        "change.reviewed" => ChangeReviewed(super::change::ChangeReviewed),
+        "change.merged" => ChangeMerged(super::change::ChangeMerged),
+        "change.abandoned" => ChangeAbandoned(super::change::ChangeAbandoned),
+        "check.finished" => CheckFinished(super::check::CheckFinished),
+        "testsuite.finished" => TestsuiteFinished(super::check::TestsuiteFinished),
+        "pipelinerun.started" => PipelinerunStarted(super::pipeline::PipelinerunStarted),
+        "pipelinerun.finished" => PipelinerunFinished(super::pipeline::PipelinerunFinished),
+    }
+    Artifact {
+        "build.finished" => BuildFinished(super::artifact::BuildFinished),
+        "artifact.published" => ArtifactPublished(super::artifact::ArtifactPublished),
+        "tag.repointed" => TagRepointed(super::artifact::TagRepointed),
+        "scan.finished" => ScanFinished(super::artifact::ScanFinished),
+        "sbom.attached" => SbomAttached(super::artifact::SbomAttached),
+        "attestation.attached" => AttestationAttached(super::artifact::AttestationAttached),
+    }
+    Target {
+        "manifest.committed" => ManifestCommitted(super::target::ManifestCommitted),
+        "sync.started" => SyncStarted(super::target::SyncStarted),
+        "sync.succeeded" => SyncSucceeded(super::target::SyncSucceeded),
+        "sync.failed" => SyncFailed(super::target::SyncFailed),
+        "sync.terminated" => SyncTerminated(super::target::SyncTerminated),
+        "health.changed" => HealthChanged(super::target::HealthChanged),
+        "workload.scaled" => WorkloadScaled(super::target::WorkloadScaled),
+        "drift.opened" => DriftOpened(super::target::DriftOpened),
+        "drift.closed" => DriftClosed(super::target::DriftClosed),
+        "guard.changed" => GuardChanged(super::target::GuardChanged),
+        "target.removed" => TargetRemoved(super::target::TargetRemoved),
+        "validation.finished" => ValidationFinished(super::check::ValidationFinished),
+    }
+    Promotion {
+        "promotion.requested" => PromotionRequested(super::promotion::PromotionRequested),
+        "promotion.evaluated" => PromotionEvaluated(super::promotion::PromotionEvaluated),
+        "promotion.approved" => PromotionApproved(super::promotion::PromotionApproved),
+        "promotion.rejected" => PromotionRejected(super::promotion::PromotionRejected),
+        "promotion.voided" => PromotionVoided(super::promotion::PromotionVoided),
+        "promotion.started" => PromotionStarted(super::promotion::PromotionStarted),
+        "promotion.completed" => PromotionCompleted(super::promotion::PromotionCompleted),
+        "promotion.failed" => PromotionFailed(super::promotion::PromotionFailed),
+        "promotion.cancelled" => PromotionCancelled(super::promotion::PromotionCancelled),
+        "promotion.expired" => PromotionExpired(super::promotion::PromotionExpired),
+    }
+    Restore {
+        "restore.planned" => RestorePlanned(super::restore::RestorePlanned),
+        "restore.approved" => RestoreApproved(super::restore::RestoreApproved),
+        "restore.started" => RestoreStarted(super::restore::RestoreStarted),
+        "restore.completed" => RestoreCompleted(super::restore::RestoreCompleted),
+        "restore.failed" => RestoreFailed(super::restore::RestoreFailed),
+    }
+    Incident {
+        "incident.opened" => IncidentOpened(super::incident::IncidentOpened),
+        "incident.resolved" => IncidentResolved(super::incident::IncidentResolved),
+        "incident.reopened" => IncidentReopened(super::incident::IncidentReopened),
+        "incident.linked" => IncidentLinked(super::incident::IncidentLinked),
+    }
+    Policy {
+        "policy.changed" => PolicyChanged(super::policy::PolicyChanged),
+        "freeze.started" => FreezeStarted(super::policy::FreezeStarted),
+        "freeze.ended" => FreezeEnded(super::policy::FreezeEnded),
+        "project.changed" => ProjectChanged(super::policy::ProjectChanged),
     }
     Ledger {
         "ledger.created" => LedgerCreated(super::ledger::LedgerCreated),
@@ -122,6 +183,10 @@ vocabulary! {
         "reconcile.completed" => ReconcileCompleted(super::ledger::ReconcileCompleted),
         "subject.erased" => SubjectErased(super::ledger::SubjectErased),
         "evidence.erased" => EvidenceErased(super::ledger::EvidenceErased),
+    }
+    Notification {
+        "notification.sent" => NotificationSent(super::notification::NotificationSent),
+        "notification.failed" => NotificationFailed(super::notification::NotificationFailed),
     }
 }
 
