@@ -4,4 +4,5 @@
 pub mod api;
 pub mod app;
 pub mod event;
+pub mod ingest;
 pub mod ledger;

@@ -99,6 +99,7 @@ payload! {
     }
 
     /// What protected the base branch at the merge, as the forge told it.
+    #[derive(Default)]
     pub struct Protection {
         /// True when the merge went past a rule.
         bypassed: Option<bool>,

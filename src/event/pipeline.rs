@@ -6,7 +6,7 @@ use super::private::Subject;
 use super::{GitOid, Name, Timestamp};
 
 payload! {
-    /// Who a machine is by an OpenID Connect token or a certificate made from one.
+    /// Who a machine is by an OIDC token, or a certificate made from one.
     pub struct Identity {
         /// Who vouches for it: `https://token.actions.githubusercontent.com`.
         issuer: String,

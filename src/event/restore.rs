@@ -8,6 +8,7 @@ use super::{EventId, GitOid, Hex32, Name, Position, StreamName, Timestamp};
 
 payload! {
     /// The state that is to come back, named as the caller named it.
+    #[derive(Default)]
     pub struct RestorePoint {
         /// As it was at this instant.
         at: Option<Timestamp>,

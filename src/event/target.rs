@@ -171,6 +171,7 @@ payload! {
     }
 
     /// One source of desired state.
+    #[derive(Default)]
     pub struct ManifestSource {
         /// The chart, for a Helm repository.
         chart: Option<String>,
@@ -215,6 +216,7 @@ payload! {
     }
 
     /// What a deployer was asked to do. With the application's uid, `started_at` is its identity.
+    #[derive(Default)]
     pub struct Operation {
         /// Who the cluster's audit log says asked, which is better than a claim.
         audited_as: Option<Subject>,
@@ -249,6 +251,7 @@ payload! {
     }
 
     /// Names a deployment by what is known of it.
+    #[derive(Default)]
     pub struct DeploymentRef {
         /// The source's id of the rollout.
         deployment: Option<String>,
@@ -297,6 +300,7 @@ payload! {
     }
 
     /// An image before and after.
+    #[derive(Default)]
     pub struct ImageEdit {
         /// The image now; absent when it was removed.
         after: Option<Image>,

@@ -18,6 +18,7 @@ mod sequencer;
 mod signer;
 mod sqlite;
 pub mod tree;
+pub mod verify;
 mod writer;
 
 use std::collections::HashMap;

@@ -1,0 +1,73 @@
+//! What the ledger knows of a repository: a fold of its stream.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::event::{Data, Recorded};
+
+/// The commits, branches and tags of a repository that were recorded.
+#[derive(Debug, Clone, Default)]
+pub struct Known {
+    pub(super) commits: HashSet<String>,
+    pub(super) branches: HashMap<RefName, RefState>,
+    pub(super) tags: HashMap<RefName, RefState>,
+    pub(super) releases: HashSet<String>,
+}
+
+/// Exact bytes of a branch's or tag's name.
+pub(super) type RefName = Vec<u8>;
+
+/// Where a branch or tag points, and how often that was recorded.
+#[derive(Debug, Clone, Default)]
+pub(super) struct RefState {
+    /// None when it is gone.
+    pub(super) at: Option<String>,
+    pub(super) n_events: u64,
+}
+
+impl Known {
+    /// Takes in an event of the repository's stream.
+    ///
+    /// # Errors
+    /// When the leaf cannot be read.
+    pub fn take(&mut self, event: &Recorded) -> Result<(), crate::event::Error> {
+        match event.data()? {
+            Data::CommitRecorded(data) => {
+                self.commits.insert(data.commit.to_string());
+            }
+            Data::BranchUpdated(data) => {
+                let name = name(&data.branch, data.branch_hex.as_deref());
+                moved(&mut self.branches, name, data.after.map(|oid| oid.to_string()));
+            }
+            Data::TagCreated(data) => {
+                moved(&mut self.tags, name(&data.tag, data.tag_hex.as_deref()), Some(data.target.to_string()));
+            }
+            Data::TagMoved(data) => {
+                moved(&mut self.tags, name(&data.tag, data.tag_hex.as_deref()), Some(data.after.to_string()));
+            }
+            Data::TagDeleted(data) => moved(&mut self.tags, name(&data.tag, data.tag_hex.as_deref()), None),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Takes in an event of the target's stream: releases recorded before.
+    pub fn take_release(&mut self, dedup: &str) {
+        self.releases.insert(dedup.to_owned());
+    }
+
+    /// How many commits are known.
+    #[must_use]
+    pub fn n_commits(&self) -> usize {
+        self.commits.len()
+    }
+}
+
+fn name(text: &str, hex: Option<&str>) -> RefName {
+    hex.and_then(|hex| hex::decode(hex).ok()).unwrap_or_else(|| text.as_bytes().to_vec())
+}
+
+fn moved(refs: &mut HashMap<RefName, RefState>, name: RefName, at: Option<String>) {
+    let state = refs.entry(name).or_default();
+    state.at = at;
+    state.n_events += 1;
+}

@@ -1,0 +1,85 @@
+//! Opening a repository, or fetching it first.
+
+use std::path::{Path, PathBuf};
+
+use git2::{Cred, CredentialType, FetchOptions, RemoteCallbacks, Repository};
+
+use super::Error;
+use super::name::is_remote;
+
+/// An open repository, and where its remote is.
+pub struct Opened {
+    /// The handle; it can be sent to another thread, and not shared.
+    pub repository: Repository,
+    /// The URL of the remote `origin`, if there is one.
+    pub origin: Option<String>,
+}
+
+/// Opens the repository at a path, or fetches all branches and tags of a URL into a bare clone below `cache`, kept there
+/// for the next time. `received` is told how many objects have arrived, of how many.
+///
+/// # Errors
+/// [`Error::Open`].
+#[expect(clippy::disallowed_methods, reason = "this is the one function that opens repositories")]
+pub fn open(location: &str, cache: &Path, received: &mut dyn FnMut(usize, usize)) -> Result<Opened, Error> {
+    let failed = |source| Error::Open { repository: without_password(location), source };
+    if !is_remote(location) {
+        let repository = Repository::open(location).map_err(failed)?;
+        let origin = repository.find_remote("origin").ok().and_then(|remote| remote.url().ok().map(str::to_owned));
+        return Ok(Opened { repository, origin });
+    }
+    let path = cache_path(cache, location);
+    let repository = if path.exists() { Repository::open_bare(&path) } else { Repository::init_bare(&path) };
+    let repository = repository.map_err(failed)?;
+    fetch(&repository, location, received).map_err(failed)?;
+    Ok(Opened { repository, origin: None })
+}
+
+fn cache_path(cache: &Path, location: &str) -> PathBuf {
+    let hash = blake3::hash(without_password(location).as_bytes()).to_hex();
+    cache.join(format!("{}.git", hash.get(..16).unwrap_or_default()))
+}
+
+fn fetch(repository: &Repository, url: &str, received: &mut dyn FnMut(usize, usize)) -> Result<(), git2::Error> {
+    let mut callbacks = RemoteCallbacks::new();
+    callbacks.transfer_progress(|progress| {
+        received(progress.received_objects(), progress.total_objects());
+        true
+    });
+    let config = repository.config().and_then(|mut config| config.snapshot());
+    let mut tries = 0;
+    callbacks.credentials(move |url, user, allowed| {
+        // libgit2 asks again and again as long as it is given something.
+        tries += 1;
+        if tries > 4 {
+            return Err(git2::Error::from_str("the credentials at hand are not accepted"));
+        }
+        let user_name = user.unwrap_or("git");
+        if allowed.contains(CredentialType::USERNAME) {
+            return Cred::username(user_name);
+        }
+        if allowed.contains(CredentialType::SSH_KEY) {
+            return Cred::ssh_key_from_agent(user_name);
+        }
+        match &config {
+            Ok(config) => Cred::credential_helper(config, url, user),
+            Err(_) => Cred::default(),
+        }
+    });
+    let mut options = FetchOptions::new();
+    options.remote_callbacks(callbacks).prune(git2::FetchPrune::On).download_tags(git2::AutotagOption::None);
+    let mut remote = repository.remote_anonymous(url)?;
+    let refs = ["+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"];
+    remote.fetch(&refs, Some(&mut options), None)
+}
+
+/// A URL as it may be shown and stored.
+pub(super) fn without_password(location: &str) -> String {
+    match location.split_once("://") {
+        Some((scheme, rest)) => match rest.split_once('@') {
+            Some((user, rest)) if !user.contains('/') => format!("{scheme}://{rest}"),
+            _ => location.to_owned(),
+        },
+        None => location.to_owned(),
+    }
+}

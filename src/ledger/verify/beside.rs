@@ -1,0 +1,143 @@
+//! What stands beside the log: evidence, private values, identities. Absence is damage unless an event accounts for it.
+
+use std::collections::{HashMap, HashSet};
+
+use super::super::engine::Engine;
+use super::super::evidence::Blob;
+use super::super::{Evidence, sealed_ids, subject_ids};
+use super::ledger::Checks;
+use super::{Damage, Report};
+use crate::event::canonical::{self, Value};
+use crate::event::{Data, EvidenceRef, Hex32, Recorded, SealedId, SubjectId, commitment};
+
+/// Collects what events name, and checks it at the end, when every erasure is known.
+pub(super) struct Beside<'a> {
+    engine: &'a dyn Engine,
+    evidence: Option<&'a Evidence>,
+    blobs: HashMap<EvidenceRef, u64>,
+    subjects: HashMap<SubjectId, u64>,
+    missing: Vec<(SealedId, u64, Option<SubjectId>)>,
+    erased_blobs: HashSet<Hex32>,
+    erased_subjects: HashSet<SubjectId>,
+    erased_values: HashSet<SealedId>,
+}
+
+impl<'a> Beside<'a> {
+    pub(super) fn new(checks: &'a Checks) -> Self {
+        Self {
+            engine: &*checks.engine,
+            evidence: checks.evidence.as_ref(),
+            blobs: HashMap::new(),
+            subjects: HashMap::new(),
+            missing: Vec::new(),
+            erased_blobs: HashSet::new(),
+            erased_subjects: HashSet::new(),
+            erased_values: HashSet::new(),
+        }
+    }
+
+    /// Takes in an event that names something.
+    pub(super) fn note(&mut self, event: Recorded, report: &mut Report) {
+        let position = event.envelope().position.0;
+        match event.data() {
+            Ok(Data::SubjectErased(erased)) => {
+                self.erased_subjects.extend(erased.subject);
+                self.erased_values.extend(erased.values);
+            }
+            Ok(Data::EvidenceErased(erased)) => {
+                self.erased_blobs.insert(erased.blake3);
+            }
+            _ => {}
+        }
+        for reference in &event.envelope().evidence {
+            self.blobs.entry(reference.clone()).or_insert(position);
+        }
+        let Ok(content) = canonical::parse(event.bytes()) else { return };
+        let mut subjects = Vec::new();
+        subject_ids(&content, &mut subjects);
+        for subject in subjects {
+            self.subjects.entry(subject).or_insert(position);
+        }
+        let mut ids = Vec::new();
+        sealed_ids(&content, &mut ids);
+        for id in ids {
+            self.value(&id, &content, &event, report);
+        }
+    }
+
+    fn value(&mut self, id: &SealedId, content: &Value, event: &Recorded, report: &mut Report) {
+        let position = Some(event.envelope().position.0);
+        match self.engine.sealed(id) {
+            Ok(Some(row)) => {
+                report.private_values += 1;
+                let opened = hex::encode(commitment(&row.salt, &row.value));
+                if commitment_of(content, id.as_str()) != Some(&opened) {
+                    report.find(Damage::BadPrivateValue, position, format!("value {id} does not open its commitment"));
+                }
+            }
+            Ok(None) => self.missing.push((id.clone(), event.envelope().position.0, event.envelope().actor.clone())),
+            Err(error) => report.find(Damage::Unreadable, position, format!("value {id}: {error}")),
+        }
+    }
+
+    /// Judges absences, and reads every blob.
+    pub(super) fn finish(self, report: &mut Report) {
+        for (id, position, actor) in &self.missing {
+            let with_actor = actor.as_ref().is_some_and(|actor| self.erased_subjects.contains(actor));
+            if with_actor || self.erased_values.contains(id) {
+                report.erased += 1;
+            } else {
+                report.find(Damage::MissingPrivateValue, Some(*position), format!("value {id} is not there"));
+            }
+        }
+        for (id, position) in &self.subjects {
+            match self.engine.subject(id) {
+                Ok(Some(row)) if SubjectId::commit(&row.salt, &row.identity) == *id => report.private_values += 1,
+                Ok(Some(_)) => {
+                    report.find(Damage::BadPrivateValue, Some(*position), format!("{id} is not the pseudonym of who is behind it"));
+                }
+                Ok(None) if self.erased_subjects.contains(id) => report.erased += 1,
+                Ok(None) => {
+                    report.find(Damage::MissingPrivateValue, Some(*position), format!("nobody is behind {id}"));
+                }
+                Err(error) => report.find(Damage::Unreadable, Some(*position), format!("{id}: {error}")),
+            }
+        }
+        self.read_blobs(report);
+    }
+
+    fn read_blobs(&self, report: &mut Report) {
+        let Some(evidence) = self.evidence else { return };
+        let mut blobs: Vec<_> = self.blobs.iter().collect();
+        blobs.sort_by_key(|(_, position)| **position);
+        for (reference, position) in blobs {
+            let (at, blake3) = (Some(*position), &reference.blake3);
+            match futures::executor::block_on(evidence.get(reference)) {
+                Ok(Blob::Intact(_)) => {
+                    report.evidence += 1;
+                    if self.erased_blobs.contains(blake3) {
+                        report.notes.push(format!("blob {blake3} was erased, and is still there"));
+                    }
+                }
+                Ok(Blob::Missing) if self.erased_blobs.contains(blake3) => report.erased += 1,
+                Ok(Blob::Missing) => report.find(Damage::MissingEvidence, at, format!("blob {blake3} is not there")),
+                Ok(Blob::Damaged(what)) => report.find(Damage::BadEvidence, at, format!("blob {blake3}: {what}")),
+                Err(error) => report.find(Damage::Unreadable, at, format!("blob {blake3}: {error}")),
+            }
+        }
+    }
+}
+
+/// The commitment that stands beside a sealed id.
+fn commitment_of<'v>(value: &'v Value, id: &str) -> Option<&'v str> {
+    match value {
+        Value::Object(members) => {
+            if members.get("sealed").and_then(Value::as_str) == Some(id) {
+                return members.get("commitment").and_then(Value::as_str);
+            }
+            members.values().find_map(|member| commitment_of(member, id))
+        }
+        Value::Array(items) => items.iter().find_map(|item| commitment_of(item, id)),
+        Value::Bool(_) | Value::Integer(_) | Value::String(_) => None,
+    }
+}

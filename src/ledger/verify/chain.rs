@@ -1,0 +1,166 @@
+//! What must hold from event to event: no gaps, chains, times, the tree.
+
+use std::collections::{HashMap, VecDeque};
+
+use super::super::index::Edge;
+use super::super::tree::{Frontier, Hash};
+use super::scan::{Seen, SeenEnvelope, Stretch};
+use super::{Damage, Report};
+use crate::event::Timestamp;
+
+/// Folds the log in order.
+pub(super) struct Chain {
+    next: u64,
+    frontier: Frontier,
+    edge: Edge,
+    /// Streams by name, as an index into `links`.
+    streams: HashMap<Box<str>, usize>,
+    links: Vec<Option<Link>>,
+    /// What each of the last events replaced in `links`, newest last: to go back to the heads of a moment ago.
+    replaced: VecDeque<(usize, Option<Link>)>,
+    last_recorded_at: [u8; 27],
+    /// Nothing can have been recorded later than this.
+    latest: [u8; 27],
+    /// Tiles that were filled since they were last taken.
+    tiles: Vec<(u8, u64, std::sync::Arc<[Hash]>)>,
+}
+
+#[derive(Clone, Copy)]
+struct Link {
+    seq: u64,
+    hash: [u8; 32],
+}
+
+/// How many events back the heads of the streams can be told. A commitment to heads is appended this close to what it is
+/// about: between the two lie only the events that came in while it was being made.
+const REPLACED_MAX: usize = 1 << 18;
+
+/// How far the clocks of the ledger and of whoever verifies may be apart.
+const SKEW_MICROS: i64 = 300_000_000;
+
+impl Chain {
+    pub(super) fn new(now: Timestamp) -> Self {
+        Self {
+            next: 0,
+            frontier: Frontier::new(),
+            edge: Edge::default(),
+            streams: HashMap::new(),
+            links: Vec::new(),
+            replaced: VecDeque::new(),
+            last_recorded_at: [b'0'; 27],
+            latest: Timestamp::from_micros_clamped(now.micros().saturating_add(SKEW_MICROS)).encode(),
+            tiles: Vec::new(),
+        }
+    }
+
+    pub(super) fn size(&self) -> u64 {
+        self.frontier.size()
+    }
+
+    pub(super) fn root(&self) -> Hash {
+        self.frontier.root()
+    }
+
+    pub(super) fn edge(&self) -> &Edge {
+        &self.edge
+    }
+
+    pub(super) fn n_streams(&self) -> u64 {
+        self.streams.len() as u64
+    }
+
+    /// The list of heads as `heads.committed` has it, and its number of lines, as of a size not long ago; none for one
+    /// that is too long ago, or in the future.
+    pub(super) fn heads(&self, as_of: u64) -> Option<(String, u64)> {
+        let back = usize::try_from(self.size().checked_sub(as_of)?).ok()?;
+        if back > self.replaced.len() {
+            return None;
+        }
+        let mut links = self.links.clone();
+        for (stream, link) in self.replaced.iter().rev().take(back) {
+            if let Some(slot) = links.get_mut(*stream) {
+                *slot = *link;
+            }
+        }
+        let link = |stream: usize| links.get(stream).copied().flatten();
+        let mut heads: Vec<_> = self.streams.iter().filter_map(|(name, at)| Some((name, link(*at)?))).collect();
+        heads.sort_unstable_by_key(|(name, _)| *name);
+        let text = heads.iter().map(|(name, link)| super::super::heads_line(name, link.seq, &link.hash)).collect();
+        Some((text, heads.len() as u64))
+    }
+
+    pub(super) fn take_tiles(&mut self) -> Vec<(u8, u64, std::sync::Arc<[Hash]>)> {
+        std::mem::take(&mut self.tiles)
+    }
+
+    /// Takes in a stretch; `at` is called with the chain whenever it has reached a size of interest.
+    pub(super) fn take(
+        &mut self,
+        stretch: Stretch,
+        report: &mut Report,
+        sizes: &mut dyn FnMut(&Self, &mut Report),
+    ) {
+        report.bytes += stretch.bytes;
+        for (damage, position, detail) in stretch.findings {
+            report.find(damage, Some(position), detail);
+        }
+        for seen in stretch.seen {
+            self.gap(seen.position, report);
+            self.event(&seen, report);
+            report.events += 1;
+            sizes(self, report);
+        }
+    }
+
+    /// Tells of positions that are not there up to `position`.
+    pub(super) fn gap(&mut self, position: u64, report: &mut Report) {
+        if self.next < position {
+            let until = position - 1;
+            let words = if self.next == until { "it is missing".to_owned() } else { format!("missing, up to {until}") };
+            report.find(Damage::MissingEvent, Some(self.next), words);
+        }
+        self.next = position + 1;
+    }
+
+    fn event(&mut self, seen: &Seen, report: &mut Report) {
+        self.frontier.push(seen.leaf_hash);
+        for tile in self.edge.push(seen.leaf_hash) {
+            self.tiles.push((tile.level, tile.number, tile.hashes));
+        }
+        let Some(envelope) = &seen.envelope else { return };
+        let at = Some(seen.position);
+        if envelope.recorded_at < self.last_recorded_at {
+            report.find(Damage::BadTime, at, "it was recorded before the event in front of it");
+        } else if envelope.recorded_at > self.latest {
+            report.find(Damage::BadTime, at, "it says that it was recorded in the future");
+        }
+        self.last_recorded_at = envelope.recorded_at;
+        self.link(seen, envelope, report);
+    }
+
+    fn link(&mut self, seen: &Seen, envelope: &SeenEnvelope, report: &mut Report) {
+        let link = Link { seq: envelope.seq, hash: seen.link };
+        let stream = match self.streams.get(&envelope.stream) {
+            Some(stream) => *stream,
+            None => {
+                let stream = self.links.len();
+                self.links.push(None);
+                self.streams.insert(envelope.stream.clone(), stream);
+                stream
+            }
+        };
+        let previous = self.links.get_mut(stream).and_then(|slot| slot.replace(link));
+        if self.replaced.len() == REPLACED_MAX {
+            self.replaced.pop_front();
+        }
+        self.replaced.push_back((stream, previous));
+        let (seq, prev) = (previous.map_or(0, |link| link.seq + 1), previous.map(|link| link.hash));
+        if envelope.seq != seq {
+            let detail = format!("stream {}: seq {} where {seq} follows", envelope.stream, envelope.seq);
+            report.find(Damage::BrokenChain, Some(seen.position), detail);
+        } else if envelope.prev != prev {
+            let detail = format!("stream {}: prev is not the event before it", envelope.stream);
+            report.find(Damage::BrokenChain, Some(seen.position), detail);
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Reading a stretch of events and everything that can be said of each by itself.
+
+use std::ops::Range;
+
+use super::super::engine::Engine;
+use super::super::tree::{Hash, leaf_hash};
+use super::super::{Error, Result};
+use super::Damage;
+use crate::event::{Peek, Recorded, STREAM_CHAIN_CONTEXT, canonical};
+
+/// What the sequential part needs of an event.
+pub(super) struct Seen {
+    pub(super) position: u64,
+    pub(super) leaf_hash: Hash,
+    pub(super) link: [u8; 32],
+    /// None when the envelope cannot be read.
+    pub(super) envelope: Option<SeenEnvelope>,
+}
+
+pub(super) struct SeenEnvelope {
+    pub(super) stream: Box<str>,
+    pub(super) seq: u64,
+    pub(super) prev: Option<[u8; 32]>,
+    /// Canonical times compare as text.
+    pub(super) recorded_at: [u8; 27],
+}
+
+/// What a stretch of the log holds.
+#[derive(Default)]
+pub(super) struct Stretch {
+    pub(super) seen: Vec<Seen>,
+    pub(super) bytes: u64,
+    pub(super) findings: Vec<(Damage, u64, String)>,
+    /// Events that name evidence or private values, or are the ledger's own: looked at more closely later.
+    pub(super) remarkable: Vec<Recorded>,
+}
+
+/// Reads the events of a range.
+pub(super) fn scan(engine: &dyn Engine, range: Range<u64>) -> Result<Stretch> {
+    let mut stretch = Stretch { seen: Vec::with_capacity(usize::try_from(range.end - range.start).unwrap_or(0)), ..Stretch::default() };
+    let mut hasher = blake3::Hasher::new_derive_key(STREAM_CHAIN_CONTEXT);
+    engine.read(range, false, &mut |position, leaf| {
+        take(&mut stretch, &mut hasher, position, leaf);
+        Ok(true)
+    })?;
+    Ok(stretch)
+}
+
+/// Takes in one leaf, whatever its bytes are.
+pub(super) fn take(stretch: &mut Stretch, hasher: &mut blake3::Hasher, position: u64, leaf: &[u8]) {
+    stretch.bytes += leaf.len() as u64;
+    if let Err(error) = canonical::check(leaf) {
+        stretch.findings.push((Damage::NotCanonical, position, error.to_string()));
+    }
+    hasher.reset();
+    let link = *hasher.update(leaf).finalize().as_bytes();
+    let envelope = match envelope(position, leaf) {
+        Ok(envelope) => Some(envelope),
+        Err(error) => {
+            stretch.findings.push((Damage::BadEnvelope, position, error.to_string()));
+            None
+        }
+    };
+    let own = envelope.as_ref().is_some_and(|envelope| &*envelope.stream == "ledger");
+    if own || mentions(leaf) {
+        match Recorded::parse(bytes::Bytes::copy_from_slice(leaf)) {
+            Ok(event) => stretch.remarkable.push(event),
+            Err(error) => stretch.findings.push((Damage::BadEnvelope, position, error.to_string())),
+        }
+    }
+    stretch.seen.push(Seen { position, leaf_hash: leaf_hash(leaf), link, envelope });
+}
+
+/// Whether a leaf may name evidence, private values or people.
+fn mentions(leaf: &[u8]) -> bool {
+    // All that is looked for begins with a quote, and few of the other quotes are followed by these letters.
+    leaf.windows(5).any(|window| matches!(window, b"\"sbj_" | b"\"seal" | b"\"evid"))
+}
+
+fn envelope(position: u64, leaf: &[u8]) -> Result<SeenEnvelope> {
+    let corrupt = |what: String| Error::Corrupt(what);
+    let peek = Peek::new(leaf).map_err(|error| corrupt(error.to_string()))?;
+    if peek.position.parse() != Ok(position) {
+        return Err(corrupt(format!("it says that it is at {}", peek.position)));
+    }
+    let mut prev = None;
+    if let Some(text) = peek.prev {
+        let mut bytes = [0; 32];
+        hex::decode_to_slice(text, &mut bytes).map_err(|_| corrupt(format!("prev is {text:?}")))?;
+        prev = Some(bytes);
+    }
+    Ok(SeenEnvelope {
+        stream: peek.stream.into(),
+        seq: peek.seq.parse().map_err(|_| corrupt(format!("seq is {:?}", peek.seq)))?,
+        prev,
+        recorded_at: peek
+            .recorded_at
+            .as_bytes()
+            .try_into()
+            .map_err(|_| corrupt(format!("recorded_at is {:?}", peek.recorded_at)))?,
+    })
+}
