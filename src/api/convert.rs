@@ -4,7 +4,7 @@ use serde_json::value::RawValue;
 
 use super::proto::v1 as pb;
 use crate::app::RawDraft;
-use crate::event::{self, Data, Draft, EvidenceRef, EventType, Expected, Recorded, Timestamp};
+use crate::event::{self, Data, Draft, EventType, EvidenceRef, Expected, Recorded, Timestamp};
 use crate::ledger::{Entry, Error, Filter, Ledger, Receipt, Result};
 
 /// A draft from the wire.

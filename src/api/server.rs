@@ -83,9 +83,7 @@ pub async fn serve(
     let api = LedgerServiceServer::new(LedgerApi::new(ledger.clone(), stopped.clone()))
         .max_decoding_message_size(MESSAGE_BYTES_MAX)
         .max_encoding_message_size(MESSAGE_BYTES_MAX);
-    let floor = options
-        .floor
-        .map(|floor| FloorServiceServer::new(floor).max_decoding_message_size(MESSAGE_BYTES_MAX));
+    let floor = options.floor.map(|floor| FloorServiceServer::new(floor).max_decoding_message_size(MESSAGE_BYTES_MAX));
     let grpc_server = tonic::transport::Server::builder()
         .http2_keepalive_interval(Some(Duration::from_secs(30)))
         .http2_keepalive_timeout(Some(Duration::from_secs(20)))
@@ -123,9 +121,7 @@ pub async fn serve(
 }
 
 async fn bind(address: SocketAddr) -> Result<TcpListener> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|source| Error::Io { what: format!("cannot listen on {address}"), source })
+    TcpListener::bind(address).await.map_err(|source| Error::Io { what: format!("cannot listen on {address}"), source })
 }
 
 async fn until(mut stopping: watch::Receiver<bool>) {

@@ -72,9 +72,9 @@ impl RawDraft {
         draft.expected = match self.expected.as_deref() {
             None => Expected::Any,
             Some("empty") => Expected::Empty,
-            Some(seq) => Expected::Seq(seq.parse().map_err(|_| {
-                Error::field("expected", format!("{seq:?} is neither `empty` nor a seq"))
-            })?),
+            Some(seq) => Expected::Seq(
+                seq.parse().map_err(|_| Error::field("expected", format!("{seq:?} is neither `empty` nor a seq")))?,
+            ),
         };
         Ok(draft)
     }

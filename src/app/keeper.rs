@@ -39,7 +39,9 @@ pub async fn keep_heads(ledger: Ledger, interval: HeadsInterval) {
             () = enough => {}
         }
         match ledger.commit_heads().await {
-            Ok(position) => committed_at = position.map_or(committed_at, |position| position.0 + 1).max(ledger.head().size),
+            Ok(position) => {
+                committed_at = position.map_or(committed_at, |position| position.0 + 1).max(ledger.head().size)
+            }
             Err(error) if error.kind() == Kind::Unavailable => {
                 tracing::warn!(%error, "cannot commit to the heads of the streams");
                 tokio::time::sleep(Duration::from_secs(10)).await;

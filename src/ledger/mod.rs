@@ -266,8 +266,7 @@ impl Ledger {
         let not_found = || Error::NotFound(format!("event {id}"));
         let leaf =
             self.leaf(position).map_err(|error| if error.kind() == Kind::NotFound { not_found() } else { error })?;
-        let peek =
-            event::Peek::new(&leaf).map_err(|error| Error::Corrupt(format!("event {position}: {error}")))?;
+        let peek = event::Peek::new(&leaf).map_err(|error| Error::Corrupt(format!("event {position}: {error}")))?;
         if peek.id == id.encode(&mut [0; 36]) { Ok((position, leaf)) } else { Err(not_found()) }
     }
 

@@ -14,7 +14,8 @@ use super::sqlite::{SqliteEngine, Store};
 use super::tree::{Frontier, Hash, NodeReader, SigningKey, VerifierKey};
 use super::writer::{SignedHead, Writer};
 use super::{
-    Clock, DataDir, Entropy, Error, Evidence, Inner, Ledger, Lock, READS_MAX, Result, Sequencer, SystemClock, SystemEntropy,
+    Clock, DataDir, Entropy, Error, Evidence, Inner, Ledger, Lock, READS_MAX, Result, Sequencer, SystemClock,
+    SystemEntropy,
 };
 use crate::event::ledger::{LedgerCreated, LedgerRestored};
 use crate::event::{Data, Dedup, Draft, Position, Private, Recorded, Source, StreamName};

@@ -1,7 +1,7 @@
 //! The writer thread: owns the sequencer, drains the queue into one commit, answers.
 
-use std::sync::{Arc, OnceLock};
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 

@@ -76,7 +76,8 @@ pub(super) fn read_all(api: &LedgerApi, request: pb::ReadAllRequest) -> Response
         let mut left = remaining(request.max_events);
         // What is appended meanwhile is not part of this answer: it would never end under a steady load.
         let head = api.ledger.head().size;
-        let (mut from, mut to) = if backwards { (0, request.from_position.min(head)) } else { (request.from_position, head) };
+        let (mut from, mut to) =
+            if backwards { (0, request.from_position.min(head)) } else { (request.from_position, head) };
         while from < to && left > 0 {
             let (filter, limit) = (filter.clone(), page_limit(left));
             let page = api.read(move |ledger| {
@@ -85,7 +86,11 @@ pub(super) fn read_all(api: &LedgerApi, request: pb::ReadAllRequest) -> Response
             });
             let answer = page.await.map(|(events, covered)| {
                 left -= (events.len() as u64).min(left);
-                if backwards { to = covered.start } else { from = covered.end }
+                if backwards {
+                    to = covered.start
+                } else {
+                    from = covered.end
+                }
                 pb::ReadAllResponse { events, next_position: if backwards { covered.start } else { covered.end } }
             });
             let failed = answer.is_err();

@@ -41,7 +41,6 @@ pub(super) fn draft(name: &RepositoryName, commit: &Commit<'_>) -> Result<Draft,
     Ok(draft)
 }
 
-
 pub(super) fn git_oid(oid: Oid) -> Result<GitOid, crate::event::Error> {
     oid.to_string().parse()
 }

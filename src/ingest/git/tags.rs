@@ -123,7 +123,11 @@ impl Changes<'_> {
     }
 
     /// What became of tags. `made` sees every tag that exists, with what it names.
-    pub(super) fn tags(&self, now: &[Ref], made: &mut dyn FnMut(&[u8], &Tag) -> Result<(), Error>) -> Result<Vec<Draft>, Error> {
+    pub(super) fn tags(
+        &self,
+        now: &[Ref],
+        made: &mut dyn FnMut(&[u8], &Tag) -> Result<(), Error>,
+    ) -> Result<Vec<Draft>, Error> {
         let mut drafts = Vec::new();
         for reference in now {
             let tag = self.tag(reference)?;

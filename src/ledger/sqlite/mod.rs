@@ -4,7 +4,7 @@ mod appender;
 mod connection;
 mod engine;
 
-pub(crate) use connection::Readers;
 pub(crate) use connection::Access;
+pub(crate) use connection::Readers;
 pub use connection::Store;
 pub use engine::SqliteEngine;

@@ -94,7 +94,11 @@ impl<'a> Beside<'a> {
             match self.engine.subject(id) {
                 Ok(Some(row)) if SubjectId::commit(&row.salt, &row.identity) == *id => report.private_values += 1,
                 Ok(Some(_)) => {
-                    report.find(Damage::BadPrivateValue, Some(*position), format!("{id} is not the pseudonym of who is behind it"));
+                    report.find(
+                        Damage::BadPrivateValue,
+                        Some(*position),
+                        format!("{id} is not the pseudonym of who is behind it"),
+                    );
                 }
                 Ok(None) if self.erased_subjects.contains(id) => report.erased += 1,
                 Ok(None) => {

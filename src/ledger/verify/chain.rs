@@ -94,12 +94,7 @@ impl Chain {
     }
 
     /// Takes in a stretch; `at` is called with the chain whenever it has reached a size of interest.
-    pub(super) fn take(
-        &mut self,
-        stretch: Stretch,
-        report: &mut Report,
-        sizes: &mut dyn FnMut(&Self, &mut Report),
-    ) {
+    pub(super) fn take(&mut self, stretch: Stretch, report: &mut Report, sizes: &mut dyn FnMut(&Self, &mut Report)) {
         report.bytes += stretch.bytes;
         for (damage, position, detail) in stretch.findings {
             report.find(damage, Some(position), detail);

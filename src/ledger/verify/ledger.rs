@@ -208,7 +208,8 @@ impl Notes {
                 Ok(signed) if signed.root != chain.root() => {
                     let damage = if what == "checkpoint" { Damage::BadRoot } else { Damage::RolledBack };
                     let (root, of) = (chain.root(), signed.root);
-                    let detail = format!("{what}: the first {size} events have root {root}, and it was signed for {of}");
+                    let detail =
+                        format!("{what}: the first {size} events have root {root}, and it was signed for {of}");
                     report.find(damage, None, detail);
                 }
                 Ok(_) => {}
@@ -264,7 +265,11 @@ fn edge(checks: &Checks, chain: &Chain, report: &mut Report) {
     let Some(index) = &checks.index else { return };
     if index.edge() != *chain.edge() {
         let (size, of) = (chain.size(), index.position());
-        report.find(Damage::BadIndex, None, format!("the right edge of the tree over {size} events, kept for {of}, differs"));
+        report.find(
+            Damage::BadIndex,
+            None,
+            format!("the right edge of the tree over {size} events, kept for {of}, differs"),
+        );
     }
 }
 

@@ -37,7 +37,10 @@ pub(super) struct Stretch {
 
 /// Reads the events of a range.
 pub(super) fn scan(engine: &dyn Engine, range: Range<u64>) -> Result<Stretch> {
-    let mut stretch = Stretch { seen: Vec::with_capacity(usize::try_from(range.end - range.start).unwrap_or(0)), ..Stretch::default() };
+    let mut stretch = Stretch {
+        seen: Vec::with_capacity(usize::try_from(range.end - range.start).unwrap_or(0)),
+        ..Stretch::default()
+    };
     let mut hasher = blake3::Hasher::new_derive_key(STREAM_CHAIN_CONTEXT);
     engine.read(range, false, &mut |position, leaf| {
         take(&mut stretch, &mut hasher, position, leaf);
