@@ -3,6 +3,9 @@
 
 pub mod api;
 pub mod app;
+pub mod cli;
+pub mod config;
 pub mod event;
 pub mod ingest;
 pub mod ledger;
+pub mod telemetry;

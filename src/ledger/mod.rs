@@ -1,6 +1,7 @@
 //! The ledger: append, read, prove, follow, verify. The only precious thing; it never reads what a payload means, except
 //! of its own stream.
 
+pub mod backup;
 mod engine;
 mod error;
 mod evidence;
@@ -28,6 +29,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use bytes::Bytes;
 use tokio::sync::watch;
 
+pub use backup::open_engine_read_only;
 pub use engine::{AppendError, Appender, Batch, Engine, Erasure, Head, LeafVisitor, SealedValue, SubjectRecord};
 pub use error::{Error, Kind, Result};
 pub use evidence::{Blob, Evidence};

@@ -69,6 +69,14 @@ fn write<T>(lock: &RwLock<T>) -> std::sync::RwLockWriteGuard<'_, T> {
 }
 
 impl Index {
+    /// Deletes an index's file: it is derived anew when the ledger is opened.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn remove(path: &std::path::Path) -> Result<()> {
+        IndexStore::remove(path)
+    }
+
     /// How many events are indexed.
     #[must_use]
     pub fn position(&self) -> u64 {

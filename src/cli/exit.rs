@@ -1,0 +1,107 @@
+//! The one map from errors to exit codes.
+
+use std::process::ExitCode;
+
+use crate::ledger::{self, Kind};
+
+/// How a command ended that said what it had to say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// Yes, or done.
+    Done,
+    /// No.
+    No,
+}
+
+/// A command that ends with an error.
+#[derive(Debug)]
+pub(crate) struct Exit {
+    code: u8,
+    message: String,
+}
+
+impl Exit {
+    /// A negative answer.
+    pub(crate) fn no(message: impl Into<String>) -> Self {
+        Self { code: 1, message: message.into() }
+    }
+
+    /// Wrong use or configuration.
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self { code: 2, message: message.into() }
+    }
+
+    /// Unreachable or busy.
+    pub(crate) fn busy(message: impl Into<String>) -> Self {
+        Self { code: 3, message: message.into() }
+    }
+
+    /// Nobody reads any more.
+    pub(crate) fn quiet() -> Self {
+        Self { code: 0, message: String::new() }
+    }
+
+    /// Prints the message and returns the code.
+    #[expect(clippy::print_stderr, reason = "this is where errors are told")]
+    pub(crate) fn report(&self) -> ExitCode {
+        if !self.message.is_empty() {
+            eprintln!("plimsoll: {}", self.message);
+        }
+        ExitCode::from(self.code)
+    }
+}
+
+/// An error with all its causes.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let inner_text = inner.to_string();
+        if !text.contains(&inner_text) {
+            text = format!("{text}: {inner_text}");
+        }
+        cause = inner.source();
+    }
+    text
+}
+
+impl From<ledger::Error> for Exit {
+    fn from(error: ledger::Error) -> Self {
+        let code = match error.kind() {
+            Kind::Invalid => 2,
+            Kind::NotFound | Kind::Conflict | Kind::Refused | Kind::Corrupt | Kind::Internal => 1,
+            Kind::Unavailable => 3,
+        };
+        Self { code, message: chain(&error) }
+    }
+}
+
+impl From<tonic::Status> for Exit {
+    fn from(status: tonic::Status) -> Self {
+        use tonic::Code;
+        let code = match status.code() {
+            Code::InvalidArgument | Code::OutOfRange | Code::Unimplemented => 2,
+            Code::Unavailable | Code::DeadlineExceeded | Code::ResourceExhausted | Code::Cancelled => 3,
+            _ => 1,
+        };
+        Self { code, message: status.message().to_owned() }
+    }
+}
+
+impl From<tonic::transport::Error> for Exit {
+    fn from(error: tonic::transport::Error) -> Self {
+        Self::busy(chain(&error))
+    }
+}
+
+impl From<crate::ingest::git::Error> for Exit {
+    fn from(error: crate::ingest::git::Error) -> Self {
+        use crate::ingest::git::Error;
+        let code = match &error {
+            Error::Name(_) => 2,
+            Error::Open { source, .. } if source.class() == git2::ErrorClass::Net => 3,
+            _ => 1,
+        };
+        Self { code, message: chain(&error) }
+    }
+}

@@ -1,0 +1,152 @@
+//! `import`: what is there already becomes events.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use indicatif::{ProgressBar, ProgressStyle};
+use tokio::sync::mpsc;
+
+use super::access::Access;
+use super::exit::{Exit, Outcome};
+use super::{Settings, print, print_json};
+use crate::ingest::git::{self, Known, Progress, Releases, RepositoryName, Request, name_of};
+use crate::ledger::{Clock, SystemClock};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Import {
+    /// Every commit, branch and tag of a git repository, oldest first; a second run records only what is new
+    Git(Git),
+}
+
+#[derive(Debug, Clone, Args)]
+pub(super) struct Git {
+    /// Path or URL of the repository
+    pub(super) repository: String,
+    /// What it is called [default: from its URL or that of its remote `origin`]
+    #[arg(long = "repository-name", value_name = "HOST/PATH")]
+    pub(super) name: Option<String>,
+    /// The service that is built from it [default: the last part of its name]
+    #[arg(long, requires = "releases")]
+    pub(super) service: Option<String>,
+    /// Tags that match stand for deployments
+    #[arg(long, value_name = "REGEX", requires = "environment")]
+    pub(super) releases: Option<String>,
+    /// Where those tags were deployed
+    #[arg(long, requires = "releases")]
+    pub(super) environment: Option<String>,
+}
+
+pub(super) async fn git(settings: &Settings, args: Git) -> Result<Outcome, Exit> {
+    let mut access = Access::writer(settings, "plimsoll import git", true).await?;
+    let done = run(settings, &mut access, args).await?;
+    if let Access::Local(ledger) = &access {
+        ledger.commit_heads().await?;
+    }
+    if settings.json {
+        return print_json(&serde_json::json!({
+            "repository": done.stream, "commits": done.commits, "known_commits": done.known, "events": done.events,
+        }));
+    }
+    print(&format!(
+        "{}: {} new events, {} new commits ({} known before)\n",
+        done.stream, done.events, done.commits, done.known
+    ))
+}
+
+/// What an import did.
+pub(super) struct Done {
+    stream: String,
+    commits: usize,
+    known: usize,
+    events: u64,
+}
+
+/// Imports a repository by any access.
+pub(super) async fn run(settings: &Settings, access: &mut Access, args: Git) -> Result<Done, Exit> {
+    let bar = bar();
+    let opened = open(settings, &args.repository, bar.clone()).await?;
+    let name = match &args.name {
+        Some(name) => RepositoryName::new(name)?,
+        None => name_of(&args.repository, opened.origin.as_deref())?,
+    };
+    let releases = releases(&args, &name)?;
+    let known = known(access, &name, releases.as_ref()).await?;
+    let (stream, n_known) = (name.stream.to_string(), known.n_commits());
+    let request = Request { location: args.repository, name, known, releases, now: SystemClock.now() };
+    let (batches, received) = mpsc::channel(4);
+    let mut commits = 0;
+    let reading = tokio::task::spawn_blocking(move || {
+        let result = git::read(&opened, &request, &mut |drafts, progress: Progress| {
+            bar.set_length(progress.total as u64);
+            bar.set_position(progress.commits as u64);
+            commits = progress.commits;
+            batches.blocking_send(drafts).is_ok()
+        });
+        bar.finish_and_clear();
+        (result, commits)
+    });
+    let appended = access.append_all(received).await;
+    let (read, commits) = reading.await.map_err(|error| Exit::no(format!("reading failed: {error}")))?;
+    // A reader that was stopped was stopped by the writer's error, which says more.
+    let events = appended?;
+    read?;
+    Ok(Done { stream, commits, known: n_known, events })
+}
+
+async fn open(settings: &Settings, location: &str, bar: ProgressBar) -> Result<git::Opened, Exit> {
+    let cache = if settings.server.is_some() {
+        std::env::temp_dir().join("plimsoll-git")
+    } else {
+        settings.data.root().join("git")
+    };
+    let location = location.to_owned();
+    let opened = tokio::task::spawn_blocking(move || {
+        git::open(&location, &cache, &mut |received, total| {
+            bar.set_length(total as u64);
+            bar.set_position(received as u64);
+        })
+    });
+    Ok(opened.await.map_err(|error| Exit::no(format!("opening failed: {error}")))??)
+}
+
+fn releases(args: &Git, name: &RepositoryName) -> Result<Option<Releases>, Exit> {
+    let (Some(pattern), Some(environment)) = (&args.releases, &args.environment) else { return Ok(None) };
+    let service = args.service.as_ref().unwrap_or(&name.basename);
+    Ok(Some(Releases {
+        pattern: regex::Regex::new(pattern).map_err(|error| Exit::usage(format!("--releases: {error}")))?,
+        environment: environment.parse().map_err(|error| Exit::usage(format!("--environment: {error}")))?,
+        service: service.parse().map_err(|error| Exit::usage(format!("--service: {error}")))?,
+    }))
+}
+
+/// What the ledger knows of the repository, and of the releases.
+async fn known(access: &mut Access, name: &RepositoryName, releases: Option<&Releases>) -> Result<Known, Exit> {
+    let mut known = Known::default();
+    let broken = |error: crate::event::Error| Exit::no(error.to_string());
+    access.stream(name.stream.as_str(), &mut |event| known.take(event).map_err(broken)).await?;
+    if let Some(releases) = releases {
+        let stream = releases.stream().map_err(broken)?;
+        access
+            .stream(stream.as_str(), &mut |event| {
+                known.take_release(event.envelope().dedup.as_str());
+                Ok(())
+            })
+            .await?;
+    }
+    Ok(known)
+}
+
+/// A progress bar, on a terminal only.
+pub(super) fn bar() -> ProgressBar {
+    let bar = ProgressBar::new(0);
+    if let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos}/{len} {per_sec} {eta}") {
+        bar.set_style(style);
+    }
+    bar
+}
+
+/// Where to import from by a flag of another command.
+pub(super) fn of(repository: PathBuf) -> Git {
+    let repository = repository.to_string_lossy().into_owned();
+    Git { repository, name: None, service: None, releases: None, environment: None }
+}

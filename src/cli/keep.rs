@@ -1,0 +1,131 @@
+//! Keeping a ledger: `init`, `key`, `export`, `backup`.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+
+use super::exit::{Exit, Outcome};
+use super::{Settings, print, print_json};
+use crate::ledger::{Creation, DataDir, Ledger, Options, backup as copy};
+
+#[derive(Debug, Args)]
+pub(super) struct Init {
+    /// The log's name for ever: a URL without scheme, e.g. `ledger.example.com/prod` [default: made up]
+    #[arg(long, env = "PLIMSOLL_ORIGIN")]
+    origin: Option<String>,
+}
+
+pub(super) async fn init(settings: &Settings, args: Init) -> Result<Outcome, Exit> {
+    let options = Options::new(settings.data.clone(), "plimsoll init");
+    let ledger = Ledger::create(options, Creation { origin: args.origin }).await?;
+    let key = ledger.key().to_string();
+    if settings.json {
+        print_json(&serde_json::json!({"data": settings.data.root(), "origin": ledger.key().name(), "key": key}))
+    } else {
+        print(&format!("a new ledger in {}\n{key}\n", settings.data.root().display()))
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Key {
+    /// Print the verifier key, one line
+    Show,
+}
+
+pub(super) fn key_show(settings: &Settings) -> Result<Outcome, Exit> {
+    let path = settings.data.verifier_key();
+    let key =
+        std::fs::read_to_string(&path).map_err(|error| Exit::no(format!("cannot read {}: {error}", path.display())))?;
+    if settings.json {
+        print_json(&serde_json::json!({"key": key.trim()}))
+    } else {
+        print(&format!("{}\n", key.trim()))
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Export {
+    /// Write checkpoint, hash tiles and entry bundles (C2SP tlog-tiles) into this directory
+    #[arg(long, value_name = "DIR", required = true)]
+    tiles: PathBuf,
+}
+
+pub(super) async fn export(settings: &Settings, args: Export) -> Result<Outcome, Exit> {
+    let data = settings.data.clone();
+    let written = tokio::task::spawn_blocking(move || {
+        let ledger = Ledger::open_read_only(&data)?;
+        copy::export_tiles(&ledger, &args.tiles)
+    });
+    let size = written.await.map_err(|error| Exit::no(format!("exporting failed: {error}")))??;
+    if settings.json {
+        print_json(&serde_json::json!({"events": size}))
+    } else {
+        print(&format!("{size} events exported\n"))
+    }
+}
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub(super) struct Backup {
+    /// Copy the ledger into this directory, which must not exist
+    #[arg(required = true)]
+    destination: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Option<BackupCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum BackupCommand {
+    /// Put a backup into the data directory, which must hold no ledger database
+    Restore {
+        /// The directory that `backup` wrote
+        source: PathBuf,
+        /// Go on although newer events are known to have been there, for this reason; it is recorded
+        #[arg(long, value_name = "REASON")]
+        accept_rollback: Option<String>,
+    },
+}
+
+pub(super) async fn backup(settings: &Settings, args: Backup) -> Result<Outcome, Exit> {
+    match (args.command, args.destination) {
+        (Some(BackupCommand::Restore { source, accept_rollback }), _) => {
+            restore(settings, &source, accept_rollback).await
+        }
+        (None, Some(destination)) => take(settings, &destination).await,
+        (None, None) => Err(Exit::usage("name the directory to copy the ledger into")),
+    }
+}
+
+async fn take(settings: &Settings, destination: &Path) -> Result<Outcome, Exit> {
+    let (data, to) = (settings.data.clone(), destination.to_owned());
+    let taken = tokio::task::spawn_blocking(move || copy::backup(&data, &to));
+    let taken = taken.await.map_err(|error| Exit::no(format!("the backup failed: {error}")))??;
+    // The ledger says so itself where nobody else is writing to it.
+    match Ledger::open(Options::new(settings.data.clone(), "plimsoll backup")).await {
+        Ok(ledger) => drop(
+            ledger.say(taken.event(destination), &format!("backup:{}:{}", taken.size, destination.display())).await?,
+        ),
+        Err(error) => tracing::warn!(%error, "the backup is complete, and is not recorded in the ledger"),
+    }
+    if settings.json {
+        print_json(&serde_json::json!({"events": taken.size, "bytes": taken.bytes}))
+    } else {
+        print(&format!("{} events, {} bytes, in {}\n", taken.size, taken.bytes, destination.display()))
+    }
+}
+
+async fn restore(settings: &Settings, source: &Path, accept_rollback: Option<String>) -> Result<Outcome, Exit> {
+    let (from, to) = (DataDir::new(source), settings.data.clone());
+    let put_back = tokio::task::spawn_blocking(move || copy::restore(&from, &to));
+    put_back.await.map_err(|error| Exit::no(format!("putting back failed: {error}")))??;
+    let mut options = Options::new(settings.data.clone(), "plimsoll backup restore");
+    options.guard.clone_from(&settings.config.guard);
+    options.accept_rollback = accept_rollback;
+    let ledger = Ledger::open(options).await?;
+    let size = ledger.head().size;
+    if settings.json {
+        print_json(&serde_json::json!({"events": size}))
+    } else {
+        print(&format!("{size} events are back\n"))
+    }
+}

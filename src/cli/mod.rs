@@ -1,0 +1,171 @@
+//! The command line. Results on standard output, everything else on standard error.
+
+mod access;
+mod exit;
+mod import;
+mod keep;
+mod record;
+mod serve;
+mod show;
+mod verify;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, CommandFactory, Parser, Subcommand};
+
+use crate::config::Config;
+use crate::ledger::DataDir;
+use exit::{Exit, Outcome};
+
+/// A deployment ledger: every commit, build, scan, sync and rollback, in an append-only log that anyone can verify.
+#[derive(Debug, Parser)]
+#[command(name = "plimsoll", version, about)]
+struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Flags of every command.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Common {
+    /// The data directory [default: ./plimsoll-data]
+    #[arg(long, global = true, env = "PLIMSOLL_DATA", value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Settings in TOML
+    #[arg(long, global = true, env = "PLIMSOLL_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Talk to a running ledger instead of opening the data directory
+    #[arg(long, global = true, env = "PLIMSOLL_SERVER", value_name = "URL")]
+    server: Option<String>,
+    /// Print JSON for scripts
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+/// Flags and settings file together.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    data: DataDir,
+    server: Option<String>,
+    json: bool,
+    config: Config,
+}
+
+impl Common {
+    fn settings(self) -> Result<Settings, Exit> {
+        let config = self.config.as_deref().map(Config::load).transpose().map_err(Exit::usage)?.unwrap_or_default();
+        let data = self.data.or_else(|| config.data.clone()).unwrap_or_else(|| PathBuf::from("plimsoll-data"));
+        let server = self.server.or_else(|| config.server.clone());
+        Ok(Settings { data: DataDir::new(data), server, json: self.json, config })
+    }
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make a new ledger, with a key of its own
+    Init(keep::Init),
+    /// Run the ledger: gRPC and HTTP
+    Serve(serve::Serve),
+    /// Record what is there already
+    #[command(subcommand)]
+    Import(import::Import),
+    /// Record an event of any type, from flags or from JSON on standard input
+    Record(record::Record),
+    /// List events
+    Log(show::Log),
+    /// Show one event with everything that belongs to it
+    Show(show::Show),
+    /// Print an event's receipt: it verifies offline
+    Receipt(show::ReceiptArgs),
+    /// Verify a data directory, a published log or a receipt
+    Verify(verify::Verify),
+    /// Write the log as static files
+    Export(keep::Export),
+    /// The log's key
+    #[command(subcommand)]
+    Key(keep::Key),
+    /// Copy the ledger while it is in use, or put such a copy back
+    Backup(keep::Backup),
+    /// Print a completion script for a shell
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Runs the program and returns its exit code: 0 yes or done, 1 a negative answer, 2 wrong use, 3 unreachable or busy.
+pub fn run() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are printed to standard output and are no error.
+            let code = u8::try_from(error.exit_code()).unwrap_or(2);
+            return match error.print() {
+                Ok(()) => ExitCode::from(code),
+                Err(_) => ExitCode::from(2),
+            };
+        }
+    };
+    crate::telemetry::start(false);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return Exit::busy(format!("cannot start: {error}")).report(),
+    };
+    match runtime.block_on(dispatch(cli)) {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::No) => ExitCode::from(1),
+        Err(exit) => exit.report(),
+    }
+}
+
+async fn dispatch(cli: Cli) -> Result<Outcome, Exit> {
+    let settings = cli.common.settings()?;
+    match cli.command {
+        Command::Init(args) => keep::init(&settings, args).await,
+        Command::Serve(args) => Box::pin(serve::serve(&settings, args)).await,
+        Command::Import(import::Import::Git(args)) => Box::pin(import::git(&settings, args)).await,
+        Command::Record(args) => Box::pin(record::record(&settings, args)).await,
+        Command::Log(args) => Box::pin(show::log(&settings, args)).await,
+        Command::Show(args) => Box::pin(show::show(&settings, args)).await,
+        Command::Receipt(args) => Box::pin(show::receipt(&settings, args)).await,
+        Command::Verify(args) => verify::verify(&settings, args).await,
+        Command::Export(args) => keep::export(&settings, args).await,
+        Command::Key(keep::Key::Show) => keep::key_show(&settings),
+        Command::Backup(args) => keep::backup(&settings, args).await,
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "plimsoll", &mut script);
+            print(&String::from_utf8_lossy(&script))
+        }
+    }
+}
+
+/// Prints a result. A reader that went away (`plimsoll log | head`) ends the program quietly.
+pub(crate) fn print(text: &str) -> Result<Outcome, Exit> {
+    use std::io::Write;
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => Ok(Outcome::Done),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Err(Exit::quiet()),
+        Err(error) => Err(Exit::busy(format!("cannot write to standard output: {error}"))),
+    }
+}
+
+/// Prints a result as one line of JSON.
+pub(crate) fn print_json(value: &impl serde::Serialize) -> Result<Outcome, Exit> {
+    let mut line = serde_json::to_string(value).map_err(|error| Exit::no(format!("cannot print JSON: {error}")))?;
+    line.push('\n');
+    print(&line)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory;
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,132 @@
+//! `record`: any event, from flags or standard input.
+
+use std::io::Read;
+
+use clap::Args;
+use serde_json::value::RawValue;
+
+use super::access::Access;
+use super::exit::{Exit, Outcome};
+use super::{Settings, print};
+use crate::app::RawDraft;
+use crate::event::Draft;
+use crate::ledger::{Clock, Entropy, SystemClock, SystemEntropy};
+
+#[derive(Debug, Args)]
+pub(super) struct Record {
+    /// The type, e.g. `sync.succeeded`; `-` reads whole drafts in JSON from standard input, one after another
+    event_type: String,
+    /// The stream, e.g. `target/production/churn-api`
+    #[arg(long, default_value = "", hide_default_value = true)]
+    stream: String,
+    /// Who says so
+    #[arg(long, default_value = "cli")]
+    source: String,
+    /// The source's own id for it: the same source and dedup is the same event [default: made up]
+    #[arg(long)]
+    dedup: Option<String>,
+    /// When it happened, as in RFC 3339 [default: now]
+    #[arg(long, value_name = "TIME")]
+    at: Option<String>,
+    /// Who did it
+    #[arg(long)]
+    actor: Option<String>,
+    /// The undertaking it belongs to
+    #[arg(long)]
+    correlation: Option<String>,
+    /// Id of the event that led to it
+    #[arg(long)]
+    causation: Option<String>,
+    /// The stream's last seq, or `empty`
+    #[arg(long, value_name = "SEQ")]
+    expected: Option<String>,
+    /// The payload in JSON; `-` reads it from standard input
+    #[arg(long, value_name = "JSON", conflicts_with = "field")]
+    data: Option<String>,
+    /// A field of the payload; the value is JSON, or else text. May be repeated
+    #[arg(long, short = 'f', value_name = "NAME=VALUE")]
+    field: Vec<String>,
+}
+
+pub(super) async fn record(settings: &Settings, args: Record) -> Result<Outcome, Exit> {
+    let drafts = if args.event_type == "-" { from_input()? } else { vec![from_flags(args)?] };
+    if drafts.is_empty() {
+        return Err(Exit::usage("standard input holds no draft"));
+    }
+    let mut access = Access::writer(settings, "plimsoll record", false).await?;
+    let mut text = String::new();
+    for (position, id, duplicate) in access.append(drafts).await? {
+        if settings.json {
+            text.push_str(&format!(
+                "{}\n",
+                serde_json::json!({"position": position, "id": id, "duplicate": duplicate})
+            ));
+        } else {
+            let known = if duplicate { "  (recorded before)" } else { "" };
+            text.push_str(&format!("{position}  {id}{known}\n"));
+        }
+    }
+    print(&text)
+}
+
+fn input() -> Result<Vec<u8>, Exit> {
+    let mut bytes = Vec::new();
+    std::io::stdin()
+        .lock()
+        .read_to_end(&mut bytes)
+        .map_err(|error| Exit::busy(format!("cannot read standard input: {error}")))?;
+    Ok(bytes)
+}
+
+fn from_input() -> Result<Vec<Draft>, Exit> {
+    let bytes = input()?;
+    let raw = serde_json::Deserializer::from_slice(&bytes).into_iter::<RawDraft>();
+    raw.enumerate()
+        .map(|(n, raw)| {
+            let wrong = |error: String| Exit::usage(format!("draft {n} of standard input: {error}"));
+            let raw = raw.map_err(|error| wrong(error.to_string()))?;
+            raw.check().map_err(|error| wrong(error.to_string()))
+        })
+        .collect()
+}
+
+fn from_flags(args: Record) -> Result<Draft, Exit> {
+    let data = match args.data.as_deref() {
+        Some("-") => String::from_utf8(input()?).map_err(|_| Exit::usage("standard input is not UTF-8"))?,
+        Some(data) => data.to_owned(),
+        None => fields(&args.field)?,
+    };
+    let data = RawValue::from_string(data).map_err(|error| Exit::usage(format!("--data: {error}")))?;
+    let made_up = || {
+        let mut random = [0; 16];
+        SystemEntropy.fill(&mut random);
+        hex::encode(random)
+    };
+    let raw = RawDraft {
+        type_name: args.event_type,
+        stream: args.stream,
+        source: args.source,
+        dedup: args.dedup.unwrap_or_else(made_up),
+        occurred_at: args.at.unwrap_or_else(|| SystemClock.now().to_string()),
+        actor: args.actor,
+        correlation: args.correlation,
+        causation: args.causation,
+        evidence: Vec::new(),
+        data: Some(data),
+        expected: args.expected,
+    };
+    raw.check().map_err(|error| Exit::usage(error.to_string()))
+}
+
+fn fields(fields: &[String]) -> Result<String, Exit> {
+    let mut members = serde_json::Map::new();
+    for field in fields {
+        let (name, value) =
+            field.split_once('=').ok_or_else(|| Exit::usage(format!("--field {field}: not NAME=VALUE")))?;
+        let value = serde_json::from_str(value).unwrap_or_else(|_| serde_json::Value::String(value.to_owned()));
+        if members.insert(name.to_owned(), value).is_some() {
+            return Err(Exit::usage(format!("--field {name} is given twice")));
+        }
+    }
+    Ok(serde_json::Value::Object(members).to_string())
+}

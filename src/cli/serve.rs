@@ -1,0 +1,89 @@
+//! `serve`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::access::Access;
+use super::exit::{Exit, Outcome};
+use super::{Settings, import, print_json};
+use crate::api::{self, ServerOptions};
+use crate::app::{HeadsInterval, keep_heads};
+use crate::ledger::{Creation, Ledger, Options};
+
+#[derive(Debug, Args)]
+pub(super) struct Serve {
+    /// Where to listen for gRPC [default: 127.0.0.1:7450]
+    #[arg(long, env = "PLIMSOLL_GRPC", value_name = "ADDR")]
+    grpc: Option<SocketAddr>,
+    /// Where to listen for HTTP [default: 127.0.0.1:7451]
+    #[arg(long, env = "PLIMSOLL_HTTP", value_name = "ADDR")]
+    http: Option<SocketAddr>,
+    /// The storage engine
+    #[arg(long, env = "PLIMSOLL_ENGINE", default_value = "sqlite", value_parser = ["sqlite"])]
+    engine: String,
+    /// Where the rollback guard is kept [default: ledger.guard in the data directory]
+    #[arg(long, env = "PLIMSOLL_GUARD", value_name = "FILE")]
+    guard: Option<PathBuf>,
+    /// Go on although the database was rolled back, for this reason; it is recorded
+    #[arg(long, value_name = "REASON")]
+    accept_rollback: Option<String>,
+    /// The name of a ledger that is made now: a URL without scheme [default: made up]
+    #[arg(long, env = "PLIMSOLL_ORIGIN")]
+    origin: Option<String>,
+    /// First record the history of this git repository; may be repeated
+    #[arg(long, value_name = "PATH|URL")]
+    import_git: Vec<PathBuf>,
+}
+
+pub(super) async fn serve(settings: &Settings, args: Serve) -> Result<Outcome, Exit> {
+    let config = &settings.config;
+    let mut options = Options::new(settings.data.clone(), "plimsoll serve");
+    options.guard = args.guard.or_else(|| config.guard.clone());
+    options.accept_rollback = args.accept_rollback;
+    let ledger = Ledger::open_or_create(options, Creation { origin: args.origin }).await?;
+    for repository in args.import_git {
+        let git = import::of(repository);
+        import::run(settings, &mut Access::Local(ledger.clone()), git).await?;
+    }
+    let usual = HeadsInterval::default();
+    let heads = HeadsInterval {
+        events: config.heads_events.unwrap_or(usual.events),
+        time: config.heads_seconds.map_or(usual.time, Duration::from_secs),
+    };
+    let keeper = tokio::spawn(keep_heads(ledger.clone(), heads));
+    let loopback = |port| SocketAddr::from(([127, 0, 0, 1], port));
+    let options = ServerOptions {
+        grpc: args.grpc.or(config.grpc).unwrap_or_else(|| loopback(7450)),
+        http: args.http.or(config.http).unwrap_or_else(|| loopback(7451)),
+        floor: None,
+    };
+    tracing::info!(data = %settings.data.root().display(), events = ledger.head().size, engine = args.engine, "serving");
+    tracing::warn!("access control is off: only this machine can connect, and whoever is on it may read and append");
+    let ready = |addresses| {
+        if let Err(exit) = print_json(&addresses) {
+            exit.report();
+        }
+    };
+    let served = api::serve(ledger.clone(), options, ready, stop()).await;
+    keeper.abort();
+    // The keeper holds the ledger too; only when it is gone does dropping ours close it.
+    let _cancelled = keeper.await.is_err();
+    served?;
+    tokio::task::spawn_blocking(move || drop(ledger))
+        .await
+        .map_err(|error| Exit::no(format!("closing the ledger failed: {error}")))?;
+    Ok(Outcome::Done)
+}
+
+/// Completes when the process is told to end.
+async fn stop() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return std::future::pending().await };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+}

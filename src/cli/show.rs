@@ -1,0 +1,184 @@
+//! `log`, `show`, `receipt`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::access::{Access, Key, Shown};
+use super::exit::{Exit, Outcome};
+use super::{Settings, print};
+use crate::ledger::Filter;
+
+/// How often a data directory that another process writes is looked at.
+const POLL: Duration = Duration::from_millis(50);
+
+#[derive(Debug, Args)]
+pub(super) struct Log {
+    /// Only streams whose names begin so
+    #[arg(long, value_name = "PREFIX", default_value = "")]
+    stream: String,
+    /// Only this type, or all that begin so if it ends in `*`; may be repeated
+    #[arg(long = "type", value_name = "TYPE")]
+    types: Vec<String>,
+    /// From this position on; backwards, before it
+    #[arg(long, value_name = "POSITION")]
+    from: Option<u64>,
+    /// At most so many events
+    #[arg(long, short = 'n', value_name = "N")]
+    limit: Option<u64>,
+    /// Newest first
+    #[arg(long, short = 'r', conflicts_with = "follow")]
+    reverse: bool,
+    /// Go on as the log grows
+    #[arg(long, short = 'f')]
+    follow: bool,
+}
+
+pub(super) async fn log(settings: &Settings, args: Log) -> Result<Outcome, Exit> {
+    let mut access = Access::reader(settings).await?;
+    let filter = Filter { stream_prefix: args.stream, types: args.types };
+    let mut left = args.limit.unwrap_or(u64::MAX);
+    let mut size = access.size().await?;
+    let mut next = args.from.unwrap_or(if args.reverse { size } else { 0 });
+    loop {
+        let done = if args.reverse { next == 0 } else { next >= size };
+        if left == 0 || (done && !args.follow) {
+            return Ok(Outcome::Done);
+        }
+        if done {
+            tokio::select! {
+                () = tokio::time::sleep(POLL) => {}
+                _ = tokio::signal::ctrl_c() => return Ok(Outcome::Done),
+            }
+            size = access.size().await?;
+            continue;
+        }
+        let events_max = usize::try_from(left).unwrap_or(usize::MAX).min(1000);
+        let (events, until) = access.page(next, args.reverse, &filter, events_max).await?;
+        left -= (events.len() as u64).min(left);
+        let mut text = String::new();
+        for event in &events {
+            text.push_str(&if settings.json { json_line(event)? } else { line(event) });
+        }
+        print(&text)?;
+        if until == next {
+            size = access.size().await?.min(if args.follow { u64::MAX } else { next });
+        }
+        next = until;
+    }
+}
+
+/// One line for people.
+fn line(shown: &Shown) -> String {
+    let envelope = shown.event.envelope();
+    let at = envelope.occurred_at.to_string().replacen('T', " ", 1);
+    let at = at.get(..19).unwrap_or_default();
+    let free = shown.private.iter().find(|(id, _)| !id.starts_with("sbj_")).map(|(_, text)| text.as_str());
+    let summary: String = free.unwrap_or_default().lines().next().unwrap_or_default().chars().take(60).collect();
+    let line = format!("{:>8}  {at}  {:<22} {:<44} {summary}", envelope.position, envelope.type_name, envelope.stream);
+    format!("{}\n", line.trim_end())
+}
+
+/// The event, with what is private in it under `private`.
+fn json(shown: &Shown) -> Result<serde_json::Value, Exit> {
+    let mut value: serde_json::Value = serde_json::from_slice(shown.event.bytes())
+        .map_err(|error| Exit::no(format!("event {}: {error}", shown.event.envelope().position)))?;
+    if let Some(members) = value.as_object_mut()
+        && !shown.private.is_empty()
+    {
+        let private = shown.private.iter().map(|(id, text)| (id.clone(), text.clone().into())).collect();
+        members.insert("private".to_owned(), serde_json::Value::Object(private));
+    }
+    Ok(value)
+}
+
+fn json_line(shown: &Shown) -> Result<String, Exit> {
+    Ok(format!("{}\n", json(shown)?))
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Show {
+    /// Position or id
+    event: Key,
+    /// Print exactly the bytes that are hashed, and nothing else
+    #[arg(long)]
+    raw: bool,
+}
+
+pub(super) async fn show(settings: &Settings, args: Show) -> Result<Outcome, Exit> {
+    let shown = Access::reader(settings).await?.get(&args.event).await?;
+    if args.raw {
+        return print(&String::from_utf8_lossy(shown.event.bytes()));
+    }
+    if settings.json {
+        return print(&json_line(&shown)?);
+    }
+    let value = json(&shown)?;
+    let mut text = String::new();
+    let envelope = shown.event.envelope();
+    text.push_str(&format!("{} at {}\n", envelope.type_name, envelope.position));
+    for key in [
+        "id",
+        "stream",
+        "seq",
+        "occurred_at",
+        "recorded_at",
+        "actor",
+        "source",
+        "dedup",
+        "correlation",
+        "causation",
+        "prev",
+    ] {
+        if let Some(field) = value.get(key).and_then(serde_json::Value::as_str) {
+            let known = shown.private.iter().find(|(id, _)| id == field).map(|(_, who)| format!("  ({who})"));
+            text.push_str(&format!("  {key:<12} {field}{}\n", known.unwrap_or_default()));
+        }
+    }
+    for evidence in &envelope.evidence {
+        text.push_str(&format!(
+            "  evidence     {} ({}, {} bytes)\n",
+            evidence.blake3, evidence.media_type, evidence.size
+        ));
+    }
+    let data = value.get("data").map(serde_json::to_string_pretty).transpose();
+    let data = data.map_err(|error| Exit::no(error.to_string()))?.unwrap_or_default();
+    text.push_str(&format!("{data}\n"));
+    for (id, value) in &shown.private {
+        text.push_str(&format!("{id} = {value}\n"));
+    }
+    print(&text)
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ReceiptArgs {
+    /// Position or id
+    event: Key,
+    /// Write it to this file instead of standard output
+    #[arg(long, short = 'o', value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+pub(super) async fn receipt(settings: &Settings, args: ReceiptArgs) -> Result<Outcome, Exit> {
+    let receipt = Access::reader(settings).await?.receipt(&args.event).await?;
+    let text = if settings.json {
+        let hashes: Vec<String> = receipt.proof.hashes.iter().map(ToString::to_string).collect();
+        let leaf = String::from_utf8_lossy(&receipt.leaf).into_owned();
+        let value = serde_json::json!({
+            "index": receipt.proof.index, "leaf": leaf, "hashes": hashes,
+            "checkpoint": receipt.proof.checkpoint, "tlog_proof": receipt.to_string(),
+        });
+        format!("{value}\n")
+    } else {
+        receipt.to_string()
+    };
+    match args.out {
+        None => print(&text),
+        Some(path) => {
+            std::fs::write(&path, text)
+                .map_err(|error| Exit::busy(format!("cannot write {}: {error}", path.display())))?;
+            Ok(Outcome::Done)
+        }
+    }
+}

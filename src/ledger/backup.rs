@@ -1,0 +1,151 @@
+//! Copies: a backup and its restore, and the log as static files.
+
+use std::path::Path;
+
+use super::engine::Engine;
+use super::guard::{sync_dir, write_synced};
+use super::paths::DataDir;
+use super::sqlite::{SqliteEngine, Store};
+use super::tree::{TileKind, TilePath};
+use super::{Error, Ledger, Lock, Result};
+use crate::event::ledger::BackupCompleted;
+use crate::event::{Position, Private, U64};
+
+/// A backup that was taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Taken {
+    /// How many events it holds.
+    pub size: u64,
+    /// Bytes copied.
+    pub bytes: u64,
+}
+
+impl Taken {
+    /// The event that says so.
+    #[must_use]
+    pub fn event(&self, destination: &Path) -> BackupCompleted {
+        BackupCompleted {
+            as_of: Position(self.size),
+            destination: Private::plain(destination.display().to_string()),
+            size: U64(self.bytes),
+        }
+    }
+}
+
+/// Copies log, sealed values, keys and evidence into a new directory, while the ledger may be in use. The rollback guard
+/// and everything that can be derived stay behind. The directory then holds the signing key: keep it as safe as the ledger.
+///
+/// # Errors
+/// `Refused` when the destination exists; `NotFound`; storage errors.
+pub fn backup(data: &DataDir, to: &Path) -> Result<Taken> {
+    if to.exists() {
+        return Err(Error::Refused(format!("{} exists already", to.display())));
+    }
+    let engine = open_engine_read_only(data)?;
+    std::fs::create_dir_all(to).map_err(|error| Error::io("cannot create", to, error))?;
+    let copy = DataDir::new(to);
+    // Evidence is written before the event that names it: copied after the log, none that is named can be missing.
+    let mut bytes = engine.backup(&copy.ledger())?;
+    bytes += copy_tree(&data.evidence(), &copy.evidence())?;
+    bytes += copy_file(&data.signing_key(), &copy.signing_key())?;
+    bytes += copy_file(&data.verifier_key(), &copy.verifier_key())?;
+    sync_dir(to)?;
+    let size = SqliteEngine::open_read_only(Store::precious(&copy.ledger(), None))?.head()?.size;
+    Ok(Taken { size, bytes })
+}
+
+/// Puts a backup into a data directory that holds no database. Whether the ledger may go on from there is decided by the
+/// guard when it is opened.
+///
+/// # Errors
+/// `Refused` when there is a database already; `NotFound`; storage errors.
+pub fn restore(from: &DataDir, to: &DataDir) -> Result<()> {
+    if !from.exists() {
+        return Err(Error::NotFound(format!("a backup in {}", from.root().display())));
+    }
+    if to.exists() {
+        let what = format!("{} exists: move the old database away first, and keep it", to.ledger().display());
+        return Err(Error::Refused(what));
+    }
+    std::fs::create_dir_all(to.root()).map_err(|error| Error::io("cannot create", to.root(), error))?;
+    let _lock = Lock::take(&to.lock(), "plimsoll backup restore")?;
+    for (from, to) in [(from.signing_key(), to.signing_key()), (from.verifier_key(), to.verifier_key())] {
+        if !to.exists() {
+            copy_file(&from, &to)?;
+        }
+    }
+    copy_tree(&from.evidence(), &to.evidence())?;
+    super::index::Index::remove(&to.index())?;
+    // Last, and under another name until it is whole: a database that is there is complete.
+    let partial = to.root().join("ledger.db.restoring");
+    copy_file(&from.ledger(), &partial)?;
+    std::fs::rename(&partial, to.ledger()).map_err(|error| Error::io("cannot rename", &partial, error))?;
+    sync_dir(to.root())
+}
+
+/// Opens the engine of a data directory for reading, and nothing else: also where the log is damaged.
+///
+/// # Errors
+/// `NotFound`; storage errors.
+pub fn open_engine_read_only(data: &DataDir) -> Result<std::sync::Arc<dyn Engine>> {
+    Ok(std::sync::Arc::new(SqliteEngine::open_read_only(Store::precious(&data.ledger(), None))?))
+}
+
+fn copy_file(from: &Path, to: &Path) -> Result<u64> {
+    let bytes = std::fs::copy(from, to).map_err(|error| Error::io("cannot copy", from, error))?;
+    std::fs::File::open(to).and_then(|file| file.sync_all()).map_err(|error| Error::io("cannot sync", to, error))?;
+    Ok(bytes)
+}
+
+fn copy_tree(from: &Path, to: &Path) -> Result<u64> {
+    std::fs::create_dir_all(to).map_err(|error| Error::io("cannot create", to, error))?;
+    let mut bytes = 0;
+    let entries = match std::fs::read_dir(from) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(0),
+        Err(error) => return Err(Error::io("cannot read", from, error)),
+    };
+    for entry in entries {
+        let entry = entry.map_err(|error| Error::io("cannot read", from, error))?;
+        let (path, target) = (entry.path(), to.join(entry.file_name()));
+        // The store writes under other names first; those are not blobs yet.
+        if path.is_dir() {
+            bytes += copy_tree(&path, &target)?;
+        } else if path.extension().is_some_and(|extension| extension == "zst") {
+            bytes += copy_file(&path, &target)?;
+        }
+    }
+    sync_dir(to)?;
+    Ok(bytes)
+}
+
+/// Writes checkpoint, hash tiles and entry bundles (C2SP tlog-tiles) into a directory: a log that any web server can
+/// publish. Returns the tree's size. Running it again adds what is new; the checkpoint comes last.
+///
+/// # Errors
+/// Storage errors; `Io`.
+pub fn export_tiles(ledger: &Ledger, to: &Path) -> Result<u64> {
+    let head = ledger.head();
+    for level in 0_u8..8 {
+        let hashes = head.size >> (8 * u32::from(level));
+        write_level(ledger, to, TileKind::Hashes { level }, hashes)?;
+    }
+    write_level(ledger, to, TileKind::Entries, head.size)?;
+    write_synced(&to.join("checkpoint"), head.checkpoint.as_bytes())?;
+    Ok(head.size)
+}
+
+fn write_level(ledger: &Ledger, to: &Path, kind: TileKind, n: u64) -> Result<()> {
+    for index in 0..n.div_ceil(256) {
+        let width = u16::try_from((n - index * 256).min(256)).unwrap_or(256);
+        let path = TilePath::new(kind, index, width);
+        let file = to.join(path.to_string());
+        if file.exists() {
+            continue;
+        }
+        let dir = file.parent().unwrap_or(to);
+        std::fs::create_dir_all(dir).map_err(|error| Error::io("cannot create", dir, error))?;
+        std::fs::write(&file, ledger.tile(&path)?).map_err(|error| Error::io("cannot write", &file, error))?;
+    }
+    std::fs::create_dir_all(to).map_err(|error| Error::io("cannot create", to, error))
+}
