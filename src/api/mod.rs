@@ -15,7 +15,6 @@ pub use server::{Addresses, ServerOptions, serve};
     missing_docs,
     clippy::doc_markdown,
     clippy::too_many_lines,
-    clippy::use_self,
     clippy::allow_attributes_without_reason,
     clippy::allow_attributes,
     reason = "generated code is not ours to lint"

@@ -73,7 +73,8 @@ impl RawDraft {
             None => Expected::Any,
             Some("empty") => Expected::Empty,
             Some(seq) => Expected::Seq(
-                seq.parse().map_err(|_| Error::field("expected", format!("{seq:?} is neither `empty` nor a seq")))?,
+                seq.parse()
+                    .map_err(|_why| Error::field("expected", format!("{seq:?} is neither `empty` nor a seq")))?,
             ),
         };
         Ok(draft)

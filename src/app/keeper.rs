@@ -40,7 +40,7 @@ pub async fn keep_heads(ledger: Ledger, interval: HeadsInterval) {
         }
         match ledger.commit_heads().await {
             Ok(position) => {
-                committed_at = position.map_or(committed_at, |position| position.0 + 1).max(ledger.head().size)
+                committed_at = position.map_or(committed_at, |position| position.0 + 1).max(ledger.head().size);
             }
             Err(error) if error.kind() == Kind::Unavailable => {
                 tracing::warn!(%error, "cannot commit to the heads of the streams");

@@ -92,7 +92,7 @@ fn from_input() -> Result<Vec<Draft>, Exit> {
 
 fn from_flags(args: Record) -> Result<Draft, Exit> {
     let data = match args.data.as_deref() {
-        Some("-") => String::from_utf8(input()?).map_err(|_| Exit::usage("standard input is not UTF-8"))?,
+        Some("-") => String::from_utf8(input()?).map_err(|_why| Exit::usage("standard input is not UTF-8"))?,
         Some(data) => data.to_owned(),
         None => fields(&args.field)?,
     };

@@ -189,5 +189,5 @@ pub(super) fn to_i64(value: u64) -> i64 {
 
 /// SQLite's signed integer as a `u64`.
 pub(super) fn to_u64(value: i64) -> Result<u64> {
-    u64::try_from(value).map_err(|_| Error::Corrupt(format!("a negative number ({value}) where a position belongs")))
+    u64::try_from(value).map_err(|_why| Error::Corrupt(format!("a negative number ({value}) where a position belongs")))
 }

@@ -345,9 +345,9 @@ fn last_heads(engine: &dyn Engine, index: &Index) -> Result<Option<u64>> {
     let positions = index.stream_positions("ledger", head.seq.saturating_sub(32), 64)?;
     for entry in super::entries(engine, &positions)?.into_iter().rev() {
         let data = Recorded::parse(entry.leaf).and_then(|event| event.data());
-        match data.map_err(|error| Error::Corrupt(format!("event {}: {error}", entry.position)))? {
-            Data::HeadsCommitted(heads) => return Ok(Some(heads.as_of.0)),
-            _ => {}
+        let data = data.map_err(|error| Error::Corrupt(format!("event {}: {error}", entry.position)))?;
+        if let Data::HeadsCommitted(heads) = data {
+            return Ok(Some(heads.as_of.0));
         }
     }
     Ok(None)

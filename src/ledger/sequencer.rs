@@ -165,11 +165,12 @@ impl Sequencer {
         let mut staged = Ok(());
         for request in requests {
             answers.push(match (self.decide(&stage, &request), &staged) {
-                (Ok(decisions), Ok(())) => self.place(&mut stage, request, &decisions, recorded_at).or_else(|error| {
-                    // Half a request may be on the stage: nothing of it may be written.
-                    staged = Err(Failure::Refused(describe(&error)));
-                    Err(error)
-                }),
+                (Ok(decisions), Ok(())) => {
+                    self.place(&mut stage, request, &decisions, recorded_at).inspect_err(|error| {
+                        // Half a request may be on the stage: nothing of it may be written.
+                        staged = Err(Failure::Refused(describe(error)));
+                    })
+                }
                 (Ok(_), Err(failure)) => Err(failure.to_error()),
                 (Err(error), _) => Err(error),
             });

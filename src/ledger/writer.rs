@@ -201,10 +201,10 @@ impl Keeper {
         loop {
             let wait = poked.recv_timeout(GUARD_INTERVAL.saturating_sub(guarded_at.elapsed()));
             let ending = matches!(wait, Err(RecvTimeoutError::Disconnected));
-            if ending || self.index.unflushed() >= FLUSH_EVENTS {
-                if let Err(error) = self.index.flush() {
-                    tracing::warn!(%error, "cannot write index.db; it is derived anew at the next start");
-                }
+            if (ending || self.index.unflushed() >= FLUSH_EVENTS)
+                && let Err(error) = self.index.flush()
+            {
+                tracing::warn!(%error, "cannot write index.db; it is derived anew at the next start");
             }
             if ending || guarded_at.elapsed() >= GUARD_INTERVAL {
                 self.move_guard();

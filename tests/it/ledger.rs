@@ -175,7 +175,10 @@ async fn a_rolled_back_database_is_refused_unless_told_and_then_says_so() {
         ledger.append((10..20).map(|n| draft(STREAM, n)).collect()).await.unwrap();
     }
     for suffix in ["-wal", "-shm"] {
-        let _ = std::fs::remove_file(house.data().root().join(format!("ledger.db{suffix}")));
+        let file = house.data().root().join(format!("ledger.db{suffix}"));
+        if file.exists() {
+            std::fs::remove_file(file).unwrap();
+        }
     }
     std::fs::copy(&old, house.data().ledger()).unwrap();
     let error = Ledger::open(house.options()).await.err().unwrap();
@@ -188,4 +191,18 @@ async fn a_rolled_back_database_is_refused_unless_told_and_then_says_so() {
     assert_eq!(event.envelope().type_name, "ledger.restored");
     drop(ledger);
     Ledger::open(house.options()).await.unwrap();
+}
+
+#[tokio::test]
+async fn time_of_recording_never_decreases_though_the_clock_does() {
+    let house = House::new();
+    let ledger = house.open().await;
+    for (n, step) in (0..).zip([5_000_000, -9_000_000, 1, -1, 20_000_000]) {
+        house.clock.advance(step);
+        ledger.append(vec![draft(STREAM, n)]).await.unwrap();
+    }
+    let times: Vec<_> = (0..ledger.head().size)
+        .map(|position| Recorded::parse(ledger.leaf(position).unwrap()).unwrap().envelope().recorded_at)
+        .collect();
+    assert!(times.is_sorted(), "{times:?}");
 }

@@ -1,5 +1,12 @@
 //! The one integration-test binary. `tidy` fails on a file here that no `mod` names.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    unreachable_pub,
+    reason = "a test that cannot go on should say where; helpers are not `#[test]` functions"
+)]
 
 mod ledger;
 mod support;
+mod tidy;
 mod vocabulary;

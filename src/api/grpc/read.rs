@@ -87,9 +87,9 @@ pub(super) fn read_all(api: &LedgerApi, request: pb::ReadAllRequest) -> Response
             let answer = page.await.map(|(events, covered)| {
                 left -= (events.len() as u64).min(left);
                 if backwards {
-                    to = covered.start
+                    to = covered.start;
                 } else {
-                    from = covered.end
+                    from = covered.end;
                 }
                 pb::ReadAllResponse { events, next_position: if backwards { covered.start } else { covered.end } }
             });

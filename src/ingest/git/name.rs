@@ -22,8 +22,8 @@ impl RepositoryName {
     pub fn new(host_and_path: &str) -> Result<Self, Error> {
         let wrong = || Error::Name(host_and_path.to_owned());
         let (host, path) = host_and_path.split_once('/').ok_or_else(wrong)?;
-        let stream = StreamName::of("repo", &[host, path]).map_err(|_| wrong())?;
-        let source = stream.as_str().replacen("repo/", "git/", 1).parse().map_err(|_| wrong())?;
+        let stream = StreamName::of("repo", &[host, path]).map_err(|_why| wrong())?;
+        let source = stream.as_str().replacen("repo/", "git/", 1).parse().map_err(|_why| wrong())?;
         let basename = stream.as_str().rsplit('/').next().unwrap_or_default().to_owned();
         Ok(Self { stream, source, basename })
     }

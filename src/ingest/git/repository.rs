@@ -20,7 +20,6 @@ pub struct Opened {
 ///
 /// # Errors
 /// [`Error::Open`].
-#[expect(clippy::disallowed_methods, reason = "this is the one function that opens repositories")]
 pub fn open(location: &str, cache: &Path, received: &mut dyn FnMut(usize, usize)) -> Result<Opened, Error> {
     let failed = |source| Error::Open { repository: without_password(location), source };
     if !is_remote(location) {

@@ -56,6 +56,9 @@ pub(super) struct Changes<'a> {
     pub(super) now: Timestamp,
 }
 
+/// Sees a tag by name.
+pub(super) type TagVisitor<'a> = dyn FnMut(&[u8], &Tag) -> Result<(), Error> + 'a;
+
 /// A tag, followed to the end.
 pub(super) struct Tag {
     pub(super) data: TagCreated,
@@ -123,11 +126,7 @@ impl Changes<'_> {
     }
 
     /// What became of tags. `made` sees every tag that exists, with what it names.
-    pub(super) fn tags(
-        &self,
-        now: &[Ref],
-        made: &mut dyn FnMut(&[u8], &Tag) -> Result<(), Error>,
-    ) -> Result<Vec<Draft>, Error> {
+    pub(super) fn tags(&self, now: &[Ref], made: &mut TagVisitor<'_>) -> Result<Vec<Draft>, Error> {
         let mut drafts = Vec::new();
         for reference in now {
             let tag = self.tag(reference)?;

@@ -167,7 +167,7 @@ impl tree::NodeReader for Nodes<'_> {
 fn addition(position: u64, leaf: &[u8]) -> Result<Addition> {
     let corrupt = |error: crate::event::Error| Error::Corrupt(format!("event {position}: {error}"));
     let peek = Peek::new(leaf).map_err(corrupt)?;
-    let seq = peek.seq.parse().map_err(|_| Error::Corrupt(format!("event {position}: seq {:?}", peek.seq)))?;
+    let seq = peek.seq.parse().map_err(|_why| Error::Corrupt(format!("event {position}: seq {:?}", peek.seq)))?;
     if peek.position != position.to_string() {
         return Err(Error::Corrupt(format!("event {position} says that it is at {}", peek.position)));
     }

@@ -150,7 +150,7 @@ impl Store {
 /// The number of schema steps a database has had.
 pub(super) fn schema_version(connection: &Connection) -> Result<usize> {
     let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    usize::try_from(version).map_err(|_| Error::Corrupt(format!("schema version {version}")))
+    usize::try_from(version).map_err(|_why| Error::Corrupt(format!("schema version {version}")))
 }
 
 /// A few read connections, lent one at a time. More are opened while all are out, and closed when they come back.

@@ -69,8 +69,11 @@ fn key_id(name: &str, algorithm: u8, key: &[u8]) -> [u8; 4] {
     digest.first_chunk().copied().unwrap_or_default()
 }
 
+/// Name, id, algorithm and key.
+type KeyParts<'a> = (&'a str, [u8; 4], u8, [u8; 32]);
+
 /// Takes `<name>+<8 hex digits>+<base64>` apart; base64 may hold plus signs.
-fn split_key(text: &str) -> Result<(&str, [u8; 4], u8, [u8; 32]), NoteError> {
+fn split_key(text: &str) -> Result<KeyParts<'_>, NoteError> {
     let mut parts = text.splitn(3, '+');
     let (Some(name), Some(id), Some(encoded)) = (parts.next(), parts.next(), parts.next()) else {
         return Err(NoteError::Key("it does not have three parts"));
@@ -81,10 +84,10 @@ fn split_key(text: &str) -> Result<(&str, [u8; 4], u8, [u8; 32]), NoteError> {
     if !lower_case || hex::decode_to_slice(id, &mut bytes).is_err() {
         return Err(NoteError::Key("its id is not 8 lower-case hexadecimal digits"));
     }
-    let decoded = STANDARD.decode(encoded).map_err(|_| NoteError::Key("it is not base64"))?;
+    let decoded = STANDARD.decode(encoded).map_err(|_why| NoteError::Key("it is not base64"))?;
     match decoded.split_first() {
         Some((algorithm, key)) => {
-            let key = key.try_into().map_err(|_| NoteError::Key("an Ed25519 key has 32 bytes"))?;
+            let key = key.try_into().map_err(|_why| NoteError::Key("an Ed25519 key has 32 bytes"))?;
             Ok((name, bytes, *algorithm, key))
         }
         None => Err(NoteError::Key("it is empty")),
@@ -113,7 +116,7 @@ impl VerifierKey {
         if key_id(name, algorithm, &key) != id {
             return Err(NoteError::Key("its id is not that of its name and key"));
         }
-        let key = VerifyingKey::from_bytes(&key).map_err(|_| NoteError::Key("it is not a point of the curve"))?;
+        let key = VerifyingKey::from_bytes(&key).map_err(|_why| NoteError::Key("it is not a point of the curve"))?;
         Ok(Self { name: name.to_owned(), id, algorithm, key })
     }
 
@@ -131,8 +134,8 @@ impl VerifierKey {
 
     fn check(&self, message: &[u8], signature: &[u8]) -> Result<(), NoteError> {
         let bad = || NoteError::BadSignature(self.name.clone());
-        let signature = Signature::from_slice(signature).map_err(|_| bad())?;
-        self.key.verify_strict(message, &signature).map_err(|_| bad())
+        let signature = Signature::from_slice(signature).map_err(|_why| bad())?;
+        self.key.verify_strict(message, &signature).map_err(|_why| bad())
     }
 }
 
@@ -288,7 +291,7 @@ impl SignedNote {
         if bytes.len() > NOTE_BYTES_MAX {
             return Err(NoteError::Note("it is larger than a million bytes"));
         }
-        let whole = std::str::from_utf8(bytes).map_err(|_| NoteError::Note("it is not UTF-8"))?;
+        let whole = std::str::from_utf8(bytes).map_err(|_why| NoteError::Note("it is not UTF-8"))?;
         check_text(whole)?;
         let at = whole.rfind("\n\n").ok_or(NoteError::Note("no blank line before the signatures"))?;
         let (text, lines) = whole.split_at(at + 1);
@@ -297,8 +300,8 @@ impl SignedNote {
             let line = line.strip_prefix("\u{2014} ").ok_or(NoteError::Note("a signature line without an em dash"))?;
             let (name, encoded) =
                 line.split_once(' ').ok_or(NoteError::Note("a signature line without a signature"))?;
-            check_name(name).map_err(|_| NoteError::Note("a signature line with an impossible name"))?;
-            let decoded = STANDARD.decode(encoded).map_err(|_| NoteError::Note("a signature that is not base64"))?;
+            check_name(name).map_err(|_why| NoteError::Note("a signature line with an impossible name"))?;
+            let decoded = STANDARD.decode(encoded).map_err(|_why| NoteError::Note("a signature that is not base64"))?;
             let (id, signature) =
                 decoded.split_first_chunk::<4>().ok_or(NoteError::Note("a signature without a key id"))?;
             signatures.push(SignatureLine { name: name.to_owned(), id: *id, signature: signature.to_vec() });

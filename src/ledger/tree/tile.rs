@@ -103,7 +103,7 @@ impl FromStr for TilePath {
         if digits.len() > 3 && digits.starts_with("000") {
             return Err(fail("the index has an empty leading group"));
         }
-        let index = digits.parse().map_err(|_| fail("the index is too large"))?;
+        let index = digits.parse().map_err(|_why| fail("the index is too large"))?;
         Ok(Self { kind, index, width: u16::try_from(width).unwrap_or(256) })
     }
 }
@@ -128,7 +128,7 @@ pub fn tile_root(hashes: &[Hash]) -> Hash {
 pub fn encode_entry_bundle<'a>(entries: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<u8>, TileError> {
     let mut bundle = Vec::new();
     for entry in entries {
-        let length = u16::try_from(entry.len()).map_err(|_| TileError::EntrySize(entry.len()))?;
+        let length = u16::try_from(entry.len()).map_err(|_why| TileError::EntrySize(entry.len()))?;
         bundle.extend_from_slice(&length.to_be_bytes());
         bundle.extend_from_slice(entry);
     }

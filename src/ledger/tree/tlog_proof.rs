@@ -57,7 +57,8 @@ impl TlogProof {
         if let Some((n, line)) = lines.peek()
             && let Some(encoded) = line.strip_prefix("extra ")
         {
-            let decoded = STANDARD.decode(encoded).map_err(|_| TlogProofError::Malformed(*n, "extra is not base64"))?;
+            let decoded =
+                STANDARD.decode(encoded).map_err(|_why| TlogProofError::Malformed(*n, "extra is not base64"))?;
             extra = Some(decoded);
             lines.next();
         }

@@ -89,17 +89,17 @@ fn envelope(position: u64, leaf: &[u8]) -> Result<SeenEnvelope> {
     let mut prev = None;
     if let Some(text) = peek.prev {
         let mut bytes = [0; 32];
-        hex::decode_to_slice(text, &mut bytes).map_err(|_| corrupt(format!("prev is {text:?}")))?;
+        hex::decode_to_slice(text, &mut bytes).map_err(|_why| corrupt(format!("prev is {text:?}")))?;
         prev = Some(bytes);
     }
     Ok(SeenEnvelope {
         stream: peek.stream.into(),
-        seq: peek.seq.parse().map_err(|_| corrupt(format!("seq is {:?}", peek.seq)))?,
+        seq: peek.seq.parse().map_err(|_why| corrupt(format!("seq is {:?}", peek.seq)))?,
         prev,
         recorded_at: peek
             .recorded_at
             .as_bytes()
             .try_into()
-            .map_err(|_| corrupt(format!("recorded_at is {:?}", peek.recorded_at)))?,
+            .map_err(|_why| corrupt(format!("recorded_at is {:?}", peek.recorded_at)))?,
     })
 }

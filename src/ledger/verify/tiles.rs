@@ -59,7 +59,7 @@ pub fn verify_tiles(
 ) -> Result<Report> {
     let mut report = Report { origin: key.name().to_owned(), ..Report::default() };
     let note = source.read("checkpoint")?.ok_or_else(|| Error::NotFound("checkpoint".to_owned()))?;
-    let note = String::from_utf8(note).map_err(|_| Error::Corrupt("the checkpoint is not UTF-8".to_owned()))?;
+    let note = String::from_utf8(note).map_err(|_why| Error::Corrupt("the checkpoint is not UTF-8".to_owned()))?;
     let signed = match verify_note(&note, key) {
         Ok(signed) => signed,
         Err(error) => {
