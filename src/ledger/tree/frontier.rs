@@ -28,7 +28,7 @@ impl Frontier {
     /// A tree of `size` leaves by the roots of its complete subtrees, largest first.
     ///
     /// # Errors
-    /// [`FrontierError`] when there are not as many as the size has bits set.
+    /// Refused when there are not as many as the size has bits set.
     pub fn from_parts(size: u64, roots: Vec<Hash>) -> Result<Self, FrontierError> {
         if roots.len() == size.count_ones() as usize {
             Ok(Self { size, roots })
