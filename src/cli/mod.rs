@@ -1,6 +1,7 @@
 //! The command line. Results on standard output, everything else on standard error.
 
 mod access;
+mod bench;
 mod exit;
 mod import;
 mod keep;
@@ -89,6 +90,8 @@ enum Command {
     Key(keep::Key),
     /// Copy the ledger while it is in use, or put such a copy back
     Backup(keep::Backup),
+    /// Measure this machine: the ledger, as ratios to what the machine does without it
+    Bench(bench::Bench),
     /// Print a completion script for a shell
     Completions {
         /// Which shell
@@ -135,6 +138,7 @@ async fn dispatch(cli: Cli) -> Result<Outcome, Exit> {
         Command::Export(args) => keep::export(&settings, args).await,
         Command::Key(keep::Key::Show) => keep::key_show(&settings),
         Command::Backup(args) => keep::backup(&settings, args).await,
+        Command::Bench(args) => Box::pin(bench::bench(&settings, args)).await,
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "plimsoll", &mut script);

@@ -1,0 +1,69 @@
+//! `plimsoll bench`: how fast the ledger is, as ratios to a floor that is measured in the same run on the same bytes.
+//!
+//! Ours and the floor take turns in short rounds, so that what else the machine does meets both. Server and clients are in
+//! this process and talk over loopback; a start and its memory are measured on a process of their own.
+
+mod append;
+mod floor;
+mod import;
+mod lookup;
+mod material;
+mod process;
+mod read;
+mod report;
+mod rig;
+mod verify;
+
+use std::path::PathBuf;
+
+pub use report::{Ratios, Report, Sized, Spread};
+
+use rig::Rig;
+
+/// What to measure.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Sizes of the log, ascending: what is measured is measured at each.
+    pub sizes: Vec<u64>,
+    /// Commits of the repository that is imported; 0 for no import.
+    pub commits: usize,
+    /// Where the files go. They are removed at the end.
+    pub dir: PathBuf,
+}
+
+/// Anything that went wrong, with what was being done.
+pub type Result<T, E = anyhow::Error> = std::result::Result<T, E>;
+
+/// Runs the plan. `say` is told what comes next.
+///
+/// # Errors
+/// Whatever fails; the files are removed all the same.
+pub async fn run(plan: &Plan, say: &dyn Fn(&str)) -> Result<Report> {
+    let scratch = rig::Scratch::new(&plan.dir)?;
+    let mut report = Report::begin();
+    let mut rig = Rig::start(scratch.path()).await?;
+    for &size in &plan.sizes {
+        say(&format!("{size} events: appending in batches of {}", append::BATCH));
+        let appended = append::stream(&mut rig, size).await?;
+        say(&format!("{size} events: appending one by one"));
+        let unary = append::unary(&mut rig).await?;
+        say(&format!("{size} events: receipts"));
+        let receipts = append::receipts(&rig).await?;
+        say(&format!("{size} events: reading"));
+        let reads = read::measure(&rig).await?;
+        let gets = lookup::measure(&rig).await?;
+        say(&format!("{size} events: verifying"));
+        let verified = verify::measure(&rig).await?;
+        let site = rig.stop().await?;
+        say(&format!("{size} events: starting"));
+        let started = process::measure(&site).await?;
+        rig = site.restart().await?;
+        report.sizes.push(Sized { events: size, appended, unary, receipts, reads, gets, verified, started });
+    }
+    drop(rig.stop().await?);
+    if plan.commits > 0 {
+        say(&format!("importing a repository of {} commits", plan.commits));
+        report.import = Some(import::measure(scratch.path(), plan.commits).await?);
+    }
+    Ok(report.conclude())
+}

@@ -1,0 +1,89 @@
+//! A start of the real program, and its memory while it serves.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Instant;
+
+use anyhow::Context as _;
+use serde::Deserialize;
+use tokio_stream::StreamExt as _;
+
+use super::Result;
+use super::report::Started;
+use super::rig::{Site, channel};
+use crate::api::proto::v1 as pb;
+use crate::api::proto::v1::ledger_service_client::LedgerServiceClient;
+
+/// Look-ups before memory is measured.
+const GETS: u64 = 1_000;
+
+/// What the program prints when it is ready.
+#[derive(Deserialize)]
+struct Ready {
+    grpc: std::net::SocketAddr,
+}
+
+/// A process that is killed when this is dropped.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Err(error) = self.0.kill().and_then(|()| self.0.wait().map(drop)) {
+            tracing::warn!(%error, "cannot end the server");
+        }
+    }
+}
+
+/// This very program.
+#[expect(clippy::disallowed_methods, reason = "a start is measured on a process of its own")]
+pub(super) fn program() -> Result<Command> {
+    Ok(Command::new(std::env::current_exe().context("cannot find this program")?))
+}
+
+fn start(data: &Path) -> Result<(Running, std::net::SocketAddr, f64)> {
+    let began = Instant::now();
+    let mut command = program()?;
+    command.args(["serve", "--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0", "--data"]).arg(data);
+    let mut running = Running(command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?);
+    let stdout = running.0.stdout.take().context("the server has no output")?;
+    let mut line = String::new();
+    BufReader::new(stdout).read_line(&mut line)?;
+    let ready_ms = began.elapsed().as_secs_f64() * 1e3;
+    let ready: Ready = serde_json::from_str(&line).context("the server did not start")?;
+    Ok((running, ready.grpc, ready_ms))
+}
+
+pub(super) async fn measure(site: &Site) -> Result<Started> {
+    let mut times = Vec::new();
+    for _ in 0..4 {
+        times.push(start(site.data.root())?.2);
+    }
+    let (running, address, ready_ms) = start(site.data.root())?;
+    times.push(ready_ms);
+    times.sort_by(f64::total_cmp);
+    read(address).await?;
+    let status = std::fs::read_to_string(format!("/proc/{}/status", running.0.id()))?;
+    let resident = |key: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(key));
+        let kilobytes = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
+        kilobytes.map(|kilobytes| kilobytes * 1024.0 / 1e6).with_context(|| format!("no {key}"))
+    };
+    let ready_ms = times.get(times.len() / 2).copied().unwrap_or(f64::NAN);
+    Ok(Started { ready_ms, resident_mb: resident("VmRSS:")?, peak_mb: resident("VmHWM:")? })
+}
+
+/// Reads the whole log once, and then some events.
+async fn read(address: std::net::SocketAddr) -> Result<()> {
+    let mut client = LedgerServiceClient::new(channel(address).await?).max_decoding_message_size(64 << 20);
+    let mut pages = client.read_all(pb::ReadAllRequest::default()).await?.into_inner();
+    let mut size = 0;
+    while let Some(page) = pages.next().await.transpose()? {
+        size = page.next_position;
+    }
+    for n in 0..GETS {
+        let key = Some(pb::get_event_request::Key::Position(n.wrapping_mul(2_654_435_761) % size.max(1)));
+        client.get_event(pb::GetEventRequest { key, view: None }).await?;
+    }
+    Ok(())
+}
