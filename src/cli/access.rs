@@ -1,5 +1,7 @@
 //! A ledger by either way: its data directory, or a running server.
 
+use std::sync::{Arc, OnceLock};
+
 use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio_stream::StreamExt;
@@ -12,7 +14,7 @@ use crate::api::proto::v1 as pb;
 use crate::api::proto::v1::ledger_service_client::LedgerServiceClient;
 use crate::api::{draft_to_proto, filter_to_proto};
 use crate::event::{Draft, EventId, Recorded};
-use crate::ledger::{Creation, Filter, Ledger, Options, PageLimit, Pending, Receipt};
+use crate::ledger::{Creation, Filter, Ledger, PageLimit, Pending, Receipt};
 
 /// Largest message that is taken from a server.
 const MESSAGE_BYTES_MAX: usize = 64 << 20;
@@ -82,8 +84,7 @@ impl Access {
         if let Some(url) = &settings.server {
             return Ok(Self::Remote(connect(url).await?));
         }
-        let mut options = Options::new(settings.data.clone(), purpose);
-        options.guard.clone_from(&settings.config.guard);
+        let options = settings.options(purpose);
         let ledger = if create {
             Ledger::open_or_create(options, Creation::default()).await?
         } else {
@@ -225,12 +226,21 @@ impl Access {
                 }
             }
             Self::Remote(client) => {
-                let requests = ReceiverStream::new(batches)
-                    .map_while(|drafts| append_request(&drafts).ok())
-                    .map(|request| pb::AppendStreamRequest { request: Some(request) });
+                let unfit = Arc::new(OnceLock::new());
+                let told = unfit.clone();
+                let requests = ReceiverStream::new(batches).map_while(move |drafts| match append_request(&drafts) {
+                    Ok(request) => Some(pb::AppendStreamRequest { request: Some(request) }),
+                    Err(exit) => {
+                        told.get_or_init(|| exit);
+                        None
+                    }
+                });
                 let mut answers = client.append_stream(requests).await?.into_inner();
                 while let Some(answer) = answers.next().await.transpose()? {
                     n_new += new_among(answer.response.unwrap_or_default().placed.iter().map(|at| at.duplicate));
+                }
+                if let Some(exit) = unfit.get() {
+                    return Err(exit.clone());
                 }
             }
         }

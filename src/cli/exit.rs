@@ -14,7 +14,7 @@ pub(crate) enum Outcome {
 }
 
 /// A command that ends with an error.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Exit {
     code: u8,
     message: String,
@@ -48,6 +48,12 @@ impl Exit {
             eprintln!("plimsoll: {}", self.message);
         }
         ExitCode::from(self.code)
+    }
+}
+
+impl std::fmt::Display for Exit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
     }
 }
 

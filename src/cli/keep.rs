@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 
+use super::access::Access;
 use super::exit::{Exit, Outcome};
 use super::{Settings, print, print_json};
-use crate::ledger::{Creation, DataDir, Ledger, Options, backup as copy};
+use crate::ledger::{Clock, Creation, DataDir, Ledger, Options, SystemClock, backup as copy};
 
 #[derive(Debug, Args)]
 pub(super) struct Init {
@@ -16,8 +17,7 @@ pub(super) struct Init {
 }
 
 pub(super) async fn init(settings: &Settings, args: Init) -> Result<Outcome, Exit> {
-    let options = Options::new(settings.data.clone(), "plimsoll init");
-    let ledger = Ledger::create(options, Creation { origin: args.origin }).await?;
+    let ledger = Ledger::create(settings.options("plimsoll init"), Creation { origin: args.origin }).await?;
     let key = ledger.key().to_string();
     if settings.json {
         print_json(&serde_json::json!({"data": settings.data.root(), "origin": ledger.key().name(), "key": key}))
@@ -100,12 +100,14 @@ async fn take(settings: &Settings, destination: &Path) -> Result<Outcome, Exit> 
     let (data, to) = (settings.data.clone(), destination.to_owned());
     let taken = tokio::task::spawn_blocking(move || copy::backup(&data, &to));
     let taken = taken.await.map_err(|error| Exit::no(format!("the backup failed: {error}")))??;
-    // The ledger says so itself where nobody else is writing to it.
-    match Ledger::open(Options::new(settings.data.clone(), "plimsoll backup")).await {
-        Ok(ledger) => drop(
-            ledger.say(taken.event(destination), &format!("backup:{}:{}", taken.size, destination.display())).await?,
+    let draft = taken.draft(destination, SystemClock.now())?;
+    match Access::writer(settings, "plimsoll backup", false).await {
+        Ok(mut access) => drop(access.append(vec![draft]).await?),
+        // Somebody else is writing to it: the copy is good all the same.
+        Err(exit) => tracing::warn!(
+            %exit,
+            "the backup is complete, and is not recorded in the ledger; with --server it would be"
         ),
-        Err(error) => tracing::warn!(%error, "the backup is complete, and is not recorded in the ledger"),
     }
     if settings.json {
         print_json(&serde_json::json!({"events": taken.size, "bytes": taken.bytes}))
@@ -118,9 +120,7 @@ async fn restore(settings: &Settings, source: &Path, accept_rollback: Option<Str
     let (from, to) = (DataDir::new(source), settings.data.clone());
     let put_back = tokio::task::spawn_blocking(move || copy::restore(&from, &to));
     put_back.await.map_err(|error| Exit::no(format!("putting back failed: {error}")))??;
-    let mut options = Options::new(settings.data.clone(), "plimsoll backup restore");
-    options.guard.clone_from(&settings.config.guard);
-    options.accept_rollback = accept_rollback;
+    let options = Options { accept_rollback, ..settings.options("plimsoll backup restore") };
     let ledger = Ledger::open(options).await?;
     let size = ledger.head().size;
     if settings.json {

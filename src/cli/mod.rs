@@ -16,7 +16,7 @@ use std::process::ExitCode;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::config::Config;
-use crate::ledger::DataDir;
+use crate::ledger::{DataDir, Guard, Options};
 use exit::{Exit, Outcome};
 
 /// A deployment ledger: every commit, build, scan, sync and rollback, in an append-only log that anyone can verify.
@@ -41,6 +41,9 @@ pub(crate) struct Common {
     /// Talk to a running ledger instead of opening the data directory
     #[arg(long, global = true, env = "PLIMSOLL_SERVER", value_name = "URL")]
     server: Option<String>,
+    /// Where the rollback guard is kept [default: ledger.guard in the data directory]
+    #[arg(long, global = true, env = "PLIMSOLL_GUARD", value_name = "FILE")]
+    guard: Option<PathBuf>,
     /// Print JSON for scripts
     #[arg(long, global = true)]
     json: bool,
@@ -51,8 +54,21 @@ pub(crate) struct Common {
 pub(crate) struct Settings {
     data: DataDir,
     server: Option<String>,
+    guard: Option<PathBuf>,
     json: bool,
     config: Config,
+}
+
+impl Settings {
+    /// How to open the data directory for writing: every command that writes must mind the same guard.
+    fn options(&self, purpose: &str) -> Options {
+        Options { guard: self.guard.clone(), ..Options::new(self.data.clone(), purpose) }
+    }
+
+    /// The rollback guard of a data directory.
+    fn guard_of(&self, data: &DataDir) -> Guard {
+        Guard::new(self.guard.clone().unwrap_or_else(|| data.guard()))
+    }
 }
 
 impl Common {
@@ -60,7 +76,8 @@ impl Common {
         let config = self.config.as_deref().map(Config::load).transpose().map_err(Exit::usage)?.unwrap_or_default();
         let data = self.data.or_else(|| config.data.clone()).unwrap_or_else(|| PathBuf::from("plimsoll-data"));
         let server = self.server.or_else(|| config.server.clone());
-        Ok(Settings { data: DataDir::new(data), server, json: self.json, config })
+        let guard = self.guard.or_else(|| config.guard.clone());
+        Ok(Settings { data: DataDir::new(data), server, guard, json: self.json, config })
     }
 }
 

@@ -24,15 +24,18 @@ pub(super) struct Serve {
     /// The storage engine
     #[arg(long, env = "PLIMSOLL_ENGINE", default_value = "sqlite", value_parser = ["sqlite"])]
     engine: String,
-    /// Where the rollback guard is kept [default: ledger.guard in the data directory]
-    #[arg(long, env = "PLIMSOLL_GUARD", value_name = "FILE")]
-    guard: Option<PathBuf>,
     /// Go on although the database was rolled back, for this reason; it is recorded
     #[arg(long, value_name = "REASON")]
     accept_rollback: Option<String>,
     /// The name of a ledger that is made now: a URL without scheme [default: made up]
     #[arg(long, env = "PLIMSOLL_ORIGIN")]
     origin: Option<String>,
+    /// Commit to the heads of all streams after so many events [default: 100000]
+    #[arg(long, env = "PLIMSOLL_HEADS_EVENTS", value_name = "N")]
+    heads_events: Option<u64>,
+    /// Commit to the heads of all streams after so many seconds [default: 300]
+    #[arg(long, env = "PLIMSOLL_HEADS_SECONDS", value_name = "SECONDS")]
+    heads_seconds: Option<u64>,
     /// First record the history of this git repository; may be repeated
     #[arg(long, value_name = "PATH|URL")]
     import_git: Vec<PathBuf>,
@@ -40,9 +43,7 @@ pub(super) struct Serve {
 
 pub(super) async fn serve(settings: &Settings, args: Serve) -> Result<Outcome, Exit> {
     let config = &settings.config;
-    let mut options = Options::new(settings.data.clone(), "plimsoll serve");
-    options.guard = args.guard.or_else(|| config.guard.clone());
-    options.accept_rollback = args.accept_rollback;
+    let options = Options { accept_rollback: args.accept_rollback, ..settings.options("plimsoll serve") };
     let ledger = Ledger::open_or_create(options, Creation { origin: args.origin }).await?;
     for repository in args.import_git {
         let git = import::of(repository);
@@ -50,8 +51,8 @@ pub(super) async fn serve(settings: &Settings, args: Serve) -> Result<Outcome, E
     }
     let usual = HeadsInterval::default();
     let heads = HeadsInterval {
-        events: config.heads_events.unwrap_or(usual.events),
-        time: config.heads_seconds.map_or(usual.time, Duration::from_secs),
+        events: args.heads_events.or(config.heads_events).unwrap_or(usual.events),
+        time: args.heads_seconds.or(config.heads_seconds).map_or(usual.time, Duration::from_secs),
     };
     let keeper = tokio::spawn(keep_heads(ledger.clone(), heads));
     let loopback = |port| SocketAddr::from(([127, 0, 0, 1], port));

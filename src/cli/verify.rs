@@ -22,9 +22,6 @@ pub(super) struct Verify {
     /// A signed checkpoint that you remember: the log must extend it
     #[arg(long, value_name = "FILE")]
     old: Option<PathBuf>,
-    /// Where the rollback guard is kept [default: ledger.guard in the data directory]
-    #[arg(long, env = "PLIMSOLL_GUARD", value_name = "FILE")]
-    guard: Option<PathBuf>,
 }
 
 pub(super) async fn verify(settings: &Settings, args: Verify) -> Result<Outcome, Exit> {
@@ -38,7 +35,8 @@ pub(super) async fn verify(settings: &Settings, args: Verify) -> Result<Outcome,
         return Err(Exit::no(format!("{} is no data directory, directory of tiles or receipt", path.display())));
     }
     let key = key(&args, if is_data { &path } else { settings.data.root() })?;
-    let guard = args.guard.or_else(|| settings.config.guard.clone());
+    let data = DataDir::new(&path);
+    let guard = settings.guard_of(&data);
     let report = tokio::task::spawn_blocking(move || {
         let bar = bar();
         let now = SystemClock.now();
@@ -49,8 +47,6 @@ pub(super) async fn verify(settings: &Settings, args: Verify) -> Result<Outcome,
         if !is_data {
             return verify_tiles(&TileSource::new(path), &key, remembered.as_deref(), now, &mut progress);
         }
-        let data = DataDir::new(path);
-        let guard = Guard::new(guard.unwrap_or_else(|| data.guard()));
         let checks = checks(&data, key, guard, remembered)?;
         verify_log(&checks, &mut progress)
     });

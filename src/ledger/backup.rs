@@ -4,12 +4,13 @@ use std::path::Path;
 
 use super::engine::Engine;
 use super::guard::{sync_dir, write_synced};
+use super::open::own_draft;
 use super::paths::DataDir;
 use super::sqlite::{SqliteEngine, Store};
 use super::tree::{TileKind, TilePath};
 use super::{Error, Ledger, Lock, Result};
 use crate::event::ledger::BackupCompleted;
-use crate::event::{Position, Private, U64};
+use crate::event::{Draft, Position, Private, Timestamp, U64};
 
 /// A backup that was taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,14 +22,19 @@ pub struct Taken {
 }
 
 impl Taken {
-    /// The event that says so.
-    #[must_use]
-    pub fn event(&self, destination: &Path) -> BackupCompleted {
-        BackupCompleted {
+    /// The event that says so, for a backup completed at `at`.
+    ///
+    /// # Errors
+    /// `Internal` for a destination whose name is too long for an event.
+    pub fn draft(&self, destination: &Path, at: Timestamp) -> Result<Draft> {
+        let destination = destination.display().to_string();
+        let dedup = format!("backup:{}:{at}", self.size);
+        let data = BackupCompleted {
             as_of: Position(self.size),
-            destination: Private::plain(destination.display().to_string()),
+            destination: Private::plain(destination),
             size: U64(self.bytes),
-        }
+        };
+        own_draft(data, &dedup, at)
     }
 }
 

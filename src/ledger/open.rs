@@ -18,7 +18,7 @@ use super::{
     SystemEntropy,
 };
 use crate::event::ledger::{LedgerCreated, LedgerRestored};
-use crate::event::{Data, Dedup, Draft, Position, Private, Recorded, Source, StreamName};
+use crate::event::{Data, Dedup, Draft, Position, Private, Recorded, Source, StreamName, Timestamp};
 
 /// How to open a ledger for writing.
 #[derive(Clone)]
@@ -235,12 +235,17 @@ impl Ledger {
 
     /// A draft in the stream `ledger`.
     pub(super) fn own_draft(&self, data: impl Into<Data>, dedup: &str) -> Result<Draft> {
-        let defect = |error: crate::event::Error| Error::Internal(error.to_string());
-        let stream: StreamName = "ledger".parse().map_err(defect)?;
-        let source: Source = "plimsoll".parse().map_err(defect)?;
-        let dedup: Dedup = dedup.parse().map_err(defect)?;
-        Ok(Draft::new(data, stream, source, dedup, self.clock().now()))
+        own_draft(data, dedup, self.clock().now())
     }
+}
+
+/// A draft in the stream `ledger`, of something that happened at `at`.
+pub(super) fn own_draft(data: impl Into<Data>, dedup: &str, at: Timestamp) -> Result<Draft> {
+    let defect = |error: crate::event::Error| Error::Internal(error.to_string());
+    let stream: StreamName = "ledger".parse().map_err(defect)?;
+    let source: Source = "plimsoll".parse().map_err(defect)?;
+    let dedup: Dedup = dedup.parse().map_err(defect)?;
+    Ok(Draft::new(data, stream, source, dedup, at))
 }
 
 fn new_key(creation: &Creation, entropy: &dyn Entropy) -> Result<SigningKey> {
