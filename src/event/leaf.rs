@@ -7,8 +7,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{
-    Correlation, Data, Dedup, Draft, Error, EventId, EvidenceRef, Hex32, Position, Source, StreamName, SubjectId,
-    Timestamp, U64, VERSION, canonical,
+    Correlation, Data, Dedup, Draft, Error, EventId, EvidenceRef, Field as _, Hex32, Position, PrivateParts, Source,
+    StreamName, SubjectId, Timestamp, U64, VERSION, canonical,
 };
 
 /// Most bytes a leaf may have. Entry bundles frame with 16 bits; this leaves room below that.
@@ -291,6 +291,23 @@ impl Recorded {
     /// [`Error::NotRecorded`] or [`Error::Json`] when the leaf is broken.
     pub fn data(&self) -> Result<Data, Error> {
         Data::read(&self.envelope.type_name, self.envelope.v, self.payload()?.as_bytes())
+    }
+
+    /// Every pseudonym and sealed value that the event names. Of a payload whose type is not known here, what has the
+    /// form of a sealed value: no other text is taken for one.
+    ///
+    /// # Errors
+    /// [`Error::NotRecorded`] or [`Error::Json`] when the leaf is broken.
+    pub fn private_parts(&self) -> Result<PrivateParts, Error> {
+        let mut parts = PrivateParts::default();
+        if let Some(actor) = &self.envelope.actor {
+            parts.add_subject(actor);
+        }
+        match self.data()? {
+            Data::Unknown(value) => parts.add_sealed(&value),
+            mut known => known.visit(&mut parts)?,
+        }
+        Ok(parts)
     }
 
     /// The event's content without what the ledger added, for comparing submissions.

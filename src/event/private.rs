@@ -248,6 +248,58 @@ impl<T: Field> Field for std::collections::BTreeMap<String, T> {
     }
 }
 
+/// The private parts of a recorded event.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PrivateParts {
+    /// Pseudonyms, each once: the actor's first.
+    pub subjects: Vec<SubjectId>,
+    /// What stands for sealed values.
+    pub sealed: Vec<SealedRef>,
+}
+
+impl PrivateParts {
+    /// Takes in a pseudonym.
+    pub(super) fn add_subject(&mut self, id: &SubjectId) {
+        if !self.subjects.contains(id) {
+            self.subjects.push(id.clone());
+        }
+    }
+
+    /// Takes in everything in a payload that has the form of a sealed value: for payloads whose type is not known here.
+    pub(super) fn add_sealed(&mut self, value: &super::canonical::Value) {
+        use super::canonical::Value;
+        match value {
+            Value::Object(members) => {
+                let text = |key| members.get(key).and_then(Value::as_str);
+                match (text("commitment").map(str::parse), text("sealed").map(str::parse)) {
+                    (Some(Ok(commitment)), Some(Ok(sealed))) if members.len() == 2 => {
+                        self.sealed.push(SealedRef { commitment, sealed });
+                    }
+                    _ => members.values().for_each(|member| self.add_sealed(member)),
+                }
+            }
+            Value::Array(items) => items.iter().for_each(|item| self.add_sealed(item)),
+            Value::Bool(_) | Value::Integer(_) | Value::String(_) => {}
+        }
+    }
+}
+
+impl Visitor for PrivateParts {
+    fn private(&mut self, value: &mut Private) -> Result<(), Error> {
+        if let Private::Sealed(reference) = value {
+            self.sealed.push(reference.clone());
+        }
+        Ok(())
+    }
+
+    fn subject(&mut self, value: &mut Subject) -> Result<(), Error> {
+        if let Subject::Id(id) = value {
+            self.add_subject(id);
+        }
+        Ok(())
+    }
+}
+
 macro_rules! plain_fields {
     ($($name:ty),* $(,)?) => { $(impl Field for $name {})* };
 }

@@ -47,7 +47,7 @@ pub use signer::{Signed, Signer, verify_note};
 pub use sqlite::{SqliteEngine, Store};
 pub use writer::SignedHead;
 
-use crate::event::{self, Data, Draft, EventId, Prepared, Recorded, SealedId, SubjectId};
+use crate::event::{self, Data, Draft, EventId, Prepared, Recorded, SubjectId};
 use tree::{Hash, TileKind, TilePath, VerifierKey};
 use writer::Writer;
 
@@ -73,6 +73,9 @@ struct Inner {
     refreshed: Option<watch::Sender<SignedHead>>,
     writer: Option<Writer>,
     pseudonyms: RwLock<HashMap<String, SubjectId>>,
+    /// Held for reading while drafts are sealed and queued, and for writing from the sealing of an erasure to its commit:
+    /// what was sealed for a person is queued before the erasure that takes it, or is sealed after it.
+    erasing: Arc<tokio::sync::RwLock<()>>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     /// How many reads may run at once: each holds a thread and a connection.
@@ -86,10 +89,7 @@ struct Inner {
 /// Events that are on their way into the log.
 #[must_use = "nothing is known to be recorded before `wait` returns"]
 pub struct Pending {
-    ledger: Ledger,
     reply: tokio::sync::oneshot::Receiver<Result<Acknowledged>>,
-    forgotten: Vec<SubjectId>,
-    erased: Vec<event::Hex32>,
 }
 
 impl Pending {
@@ -98,14 +98,7 @@ impl Pending {
     /// # Errors
     /// As for [`Ledger::append`].
     pub async fn wait(self) -> Result<Acknowledged> {
-        let done = self.reply.await.map_err(|_gone| writer::gone())??;
-        if !self.forgotten.is_empty() {
-            write(&self.ledger.inner.pseudonyms).retain(|_, id| !self.forgotten.contains(id));
-        }
-        for blob in &self.erased {
-            self.ledger.inner.evidence.erase(blob).await?;
-        }
-        Ok(done)
+        self.reply.await.map_err(|_gone| writer::gone())?
     }
 }
 
@@ -126,11 +119,44 @@ impl Ledger {
     /// `Draft`, for events that cannot be recorded; `Stopped`.
     pub async fn submit(&self, drafts: Vec<Draft>) -> Result<Pending> {
         let writer = self.writer()?;
-        let erased = erased_blobs(&drafts);
+        if drafts.iter().any(|draft| matches!(draft.data, Data::SubjectErased(_) | Data::EvidenceErased(_))) {
+            return self.submit_erasure(drafts).await;
+        }
+        let _sealing = self.inner.erasing.read().await;
+        let request = self.prepare(drafts).await?;
+        Ok(Pending { reply: writer.submit(request).await? })
+    }
+
+    /// What an erasure takes beyond its commit is taken on a task of its own, so that a caller who goes away does not
+    /// leave it half done.
+    async fn submit_erasure(&self, drafts: Vec<Draft>) -> Result<Pending> {
+        let erasing = self.inner.erasing.clone().write_owned().await;
+        let blobs = erased_blobs(&drafts);
         let request = self.prepare(drafts).await?;
         let forgotten = request.erase.subjects.clone();
-        let reply = writer.submit(request).await?;
-        Ok(Pending { ledger: self.clone(), reply, forgotten, erased })
+        let committed = self.writer()?.submit(request).await?;
+        let (tell, reply) = tokio::sync::oneshot::channel();
+        let ledger = self.clone();
+        tokio::spawn(async move {
+            let done = ledger.finish_erasure(committed, &forgotten, &blobs).await;
+            drop(erasing);
+            let _caller_gone = tell.send(done).is_err();
+        });
+        Ok(Pending { reply })
+    }
+
+    async fn finish_erasure(
+        &self,
+        committed: tokio::sync::oneshot::Receiver<Result<Acknowledged>>,
+        forgotten: &[SubjectId],
+        blobs: &[event::Hex32],
+    ) -> Result<Acknowledged> {
+        let done = committed.await.map_err(|_gone| writer::gone())??;
+        write(&self.inner.pseudonyms).retain(|_, id| !forgotten.contains(id));
+        for blob in blobs {
+            self.inner.evidence.erase(blob).await?;
+        }
+        Ok(done)
     }
 
     /// Seals and renders drafts.
@@ -139,7 +165,8 @@ impl Ledger {
         for (index, draft) in drafts.iter_mut().enumerate() {
             event::Field::visit(draft, &mut identities).map_err(|error| Error::Draft { index, error })?;
         }
-        let pseudonyms = self.pseudonyms(identities.0).await?;
+        let strangers = self.strangers(identities.known).await?;
+        let pseudonyms = self.pseudonyms(identities.plain).await?;
         let mut request = Request::default();
         for (index, mut draft) in drafts.into_iter().enumerate() {
             for (n, reference) in draft.evidence.iter().enumerate() {
@@ -149,7 +176,8 @@ impl Ledger {
                 }
             }
             let inner = &self.inner;
-            let sealed = seal::seal(&mut draft, &|name| pseudonyms.get(name).cloned(), &*inner.clock, &*inner.entropy)
+            let people = seal::People { pseudonyms: &pseudonyms, strangers: &strangers };
+            let sealed = seal::seal(&mut draft, people, &*inner.clock, &*inner.entropy)
                 .map_err(|error| Error::Draft { index, error })?;
             request.sealed.extend(sealed.into_iter().map(|row| (index, row)));
             if let Data::SubjectErased(erased) = &draft.data {
@@ -159,6 +187,23 @@ impl Ledger {
             request.events.push(Prepared::new(&draft).map_err(|error| Error::Draft { index, error })?);
         }
         Ok(request)
+    }
+
+    /// Those of the pseudonyms that nobody is behind: never given, or erased.
+    async fn strangers(&self, pseudonyms: Vec<SubjectId>) -> Result<Vec<SubjectId>> {
+        if pseudonyms.is_empty() {
+            return Ok(pseudonyms);
+        }
+        self.blocking(|ledger| {
+            let mut strangers = Vec::new();
+            for id in pseudonyms {
+                if ledger.inner.engine.subject(&id)?.is_none() {
+                    strangers.push(id);
+                }
+            }
+            Ok(strangers)
+        })
+        .await
     }
 
     async fn pseudonyms(&self, identities: Vec<String>) -> Result<HashMap<String, SubjectId>> {
@@ -351,12 +396,10 @@ impl Ledger {
     /// `Corrupt` for a broken leaf; storage errors.
     pub fn private_values(&self, event: &Recorded) -> Result<Vec<SealedValue>> {
         let corrupt = |error| Error::Corrupt(format!("event {}: {error}", event.envelope().position));
-        let payload = event.content().map_err(corrupt)?;
-        let mut ids = Vec::new();
-        sealed_ids(&payload, &mut ids);
-        let mut values = Vec::with_capacity(ids.len());
-        for id in ids {
-            values.extend(self.inner.engine.sealed(&id)?);
+        let parts = event.private_parts().map_err(corrupt)?;
+        let mut values = Vec::with_capacity(parts.sealed.len());
+        for reference in parts.sealed {
+            values.extend(self.inner.engine.sealed(&reference.sealed)?);
         }
         Ok(values)
     }
@@ -367,10 +410,9 @@ impl Ledger {
     /// `Corrupt` for a broken leaf; storage errors.
     pub fn subjects_of(&self, event: &Recorded) -> Result<Vec<SubjectRecord>> {
         let corrupt = |error| Error::Corrupt(format!("event {}: {error}", event.envelope().position));
-        let mut ids = Vec::new();
-        subject_ids(&event.content().map_err(corrupt)?, &mut ids);
-        let mut subjects = Vec::with_capacity(ids.len());
-        for id in ids {
+        let parts = event.private_parts().map_err(corrupt)?;
+        let mut subjects = Vec::with_capacity(parts.subjects.len());
+        for id in parts.subjects {
             subjects.extend(self.inner.engine.subject(&id)?);
         }
         Ok(subjects)
@@ -458,35 +500,4 @@ fn erased_blobs(drafts: &[Draft]) -> Vec<event::Hex32> {
         _ => None,
     };
     drafts.iter().filter_map(blob).collect()
-}
-
-/// The ids of all sealed values in a payload.
-pub(crate) fn sealed_ids(value: &event::canonical::Value, ids: &mut Vec<SealedId>) {
-    use event::canonical::Value;
-    if let Some(id) = seal::sealed_id(value) {
-        ids.extend(id.parse().ok());
-        return;
-    }
-    match value {
-        Value::Object(members) => members.values().for_each(|member| sealed_ids(member, ids)),
-        Value::Array(items) => items.iter().for_each(|item| sealed_ids(item, ids)),
-        Value::Bool(_) | Value::Integer(_) | Value::String(_) => {}
-    }
-}
-
-/// The pseudonyms in an event, each once.
-pub(crate) fn subject_ids(value: &event::canonical::Value, ids: &mut Vec<SubjectId>) {
-    use event::canonical::Value;
-    match value {
-        Value::String(text) => {
-            if let Ok(id) = text.parse()
-                && !ids.contains(&id)
-            {
-                ids.push(id);
-            }
-        }
-        Value::Object(members) => members.values().for_each(|member| subject_ids(member, ids)),
-        Value::Array(items) => items.iter().for_each(|item| subject_ids(item, ids)),
-        Value::Bool(_) | Value::Integer(_) => {}
-    }
 }

@@ -1,5 +1,7 @@
 //! Keeping private values out of leaves: sealing drafts, and comparing what is sealed.
 
+use std::collections::HashMap;
+
 use super::engine::{Engine, SealedValue};
 use super::ports::{Clock, Entropy};
 use super::{Error, Result};
@@ -8,27 +10,41 @@ use crate::event::{
     self, Draft, Field, Hex32, Private, SealedId, SealedRef, Subject, SubjectId, Timestamp, Visitor, commitment,
 };
 
-/// Collects the identities a draft names in plain.
+/// Collects whom a draft names.
 #[derive(Default)]
-pub(super) struct Identities(pub(super) Vec<String>);
+pub(super) struct Identities {
+    /// In plain.
+    pub(super) plain: Vec<String>,
+    /// By pseudonym.
+    pub(super) known: Vec<SubjectId>,
+}
 
 impl Visitor for Identities {
     fn private(&mut self, _: &mut Private) -> Result<(), event::Error> {
         Ok(())
     }
     fn subject(&mut self, value: &mut Subject) -> Result<(), event::Error> {
-        if let Subject::Identity(identity) = value
-            && !self.0.contains(identity)
-        {
-            self.0.push(identity.clone());
+        match value {
+            Subject::Identity(identity) if !self.plain.contains(identity) => self.plain.push(identity.clone()),
+            Subject::Id(id) if !self.known.contains(id) => self.known.push(id.clone()),
+            _ => {}
         }
         Ok(())
     }
 }
 
+/// Who is who, as far as drafts name them.
+#[derive(Clone, Copy)]
+pub(super) struct People<'a> {
+    /// The pseudonyms of identities.
+    pub(super) pseudonyms: &'a HashMap<String, SubjectId>,
+    /// Pseudonyms that nobody is behind: an event that named one could not be told from one whose subject was taken away.
+    pub(super) strangers: &'a [SubjectId],
+}
+
 /// Replaces identities by pseudonyms and private values by commitments.
 struct Sealer<'a> {
-    pseudonym: &'a dyn Fn(&str) -> Option<SubjectId>,
+    people: People<'a>,
     entropy: &'a dyn Entropy,
     now: Timestamp,
     sealed: Vec<SealedValue>,
@@ -57,23 +73,29 @@ impl Visitor for Sealer<'_> {
     }
 
     fn subject(&mut self, value: &mut Subject) -> Result<(), event::Error> {
-        if let Subject::Identity(identity) = value {
-            let id = (self.pseudonym)(identity)
-                .ok_or_else(|| event::Error::field("subject", "an identity that has no pseudonym yet"))?;
-            *value = Subject::Id(id);
+        match value {
+            Subject::Identity(identity) => {
+                let id = self.people.pseudonyms.get(identity);
+                let id = id.ok_or_else(|| event::Error::field("subject", "an identity that has no pseudonym yet"))?;
+                *value = Subject::Id(id.clone());
+                Ok(())
+            }
+            Subject::Id(id) if self.people.strangers.contains(id) => {
+                Err(event::Error::field("subject", format!("nobody is known as {id}: give the identity")))
+            }
+            Subject::Id(_) => Ok(()),
         }
-        Ok(())
     }
 }
 
 /// Seals a draft in place and returns the values to keep beside the log. They are the actor's.
 pub(super) fn seal(
     draft: &mut Draft,
-    pseudonym: &dyn Fn(&str) -> Option<SubjectId>,
+    people: People<'_>,
     clock: &dyn Clock,
     entropy: &dyn Entropy,
 ) -> Result<Vec<SealedValue>, event::Error> {
-    let mut sealer = Sealer { pseudonym, entropy, now: clock.now(), sealed: Vec::new() };
+    let mut sealer = Sealer { people, entropy, now: clock.now(), sealed: Vec::new() };
     draft.visit(&mut sealer)?;
     let owner = draft.actor.as_ref().and_then(Subject::id);
     Ok(sealer.sealed.into_iter().map(|value| SealedValue { owner: owner.cloned(), ..value }).collect())

@@ -206,3 +206,92 @@ async fn time_of_recording_never_decreases_though_the_clock_does() {
         .collect();
     assert!(times.is_sorted(), "{times:?}");
 }
+
+fn erasure(subject: &plimsoll::event::SubjectId) -> plimsoll::event::ledger::SubjectErased {
+    plimsoll::event::ledger::SubjectErased {
+        ground: plimsoll::event::ledger::ErasureGround::Request,
+        operator: None,
+        subject: Some(subject.clone()),
+        values: vec![],
+    }
+}
+
+fn report(house: &House, ledger: &Ledger) -> plimsoll::ledger::verify::Report {
+    let checks = plimsoll::ledger::verify::Checks {
+        engine: ledger.engine().clone(),
+        key: ledger.key().clone(),
+        index: Some(ledger.index().clone()),
+        evidence: Some(ledger.evidence().clone()),
+        guard: Some(plimsoll::ledger::Guard::new(house.data().guard())),
+        remembered: None,
+        threads: 2,
+        now: ledger.clock().now(),
+    };
+    plimsoll::ledger::verify::verify(&checks, &mut |_, _| {}).unwrap()
+}
+
+#[tokio::test]
+async fn nobody_can_be_named_by_a_pseudonym_that_was_never_given() {
+    let house = House::new();
+    let ledger = house.open().await;
+    ledger.append(vec![commit_draft(1, "Jane <j@example.com>", "hello")]).await.unwrap();
+    let known = Recorded::parse(ledger.leaf(1).unwrap()).unwrap().envelope().actor.clone().unwrap();
+    let stranger: plimsoll::event::SubjectId = format!("sbj_{}", "a".repeat(32)).parse().unwrap();
+    let by = |n, actor| {
+        let mut draft = draft(STREAM, n);
+        draft.actor = Some(plimsoll::event::Subject::Id(actor));
+        draft
+    };
+    ledger.append(vec![by(1, known.clone())]).await.unwrap();
+    let error = ledger.append(vec![by(2, known), by(3, stranger.clone())]).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Invalid);
+    assert!(error.to_string().contains("event 1 of the request: actor.subject: nobody is known as sbj_aaa"), "{error}");
+
+    // A name that looks like a pseudonym is none.
+    let mut namesake = draft(STREAM, 4);
+    let plimsoll::event::Data::TagDeleted(data) = &mut namesake.data else { panic!("a tag") };
+    data.tag = stranger.to_string();
+    ledger.append(vec![namesake]).await.unwrap();
+    let report = report(&house, &ledger);
+    assert!(report.ok, "{:?}", report.findings);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_sealed_for_a_person_outlives_an_erasure_that_runs_beside_it() {
+    let house = House::new();
+    let ledger = house.open().await;
+    for round in 0..20 {
+        ledger.append(vec![commit_draft(round * 100, "Jane <j@example.com>", "first")]).await.unwrap();
+        let head = ledger.head().size;
+        let subject = Recorded::parse(ledger.leaf(head - 1).unwrap()).unwrap().envelope().actor.clone().unwrap();
+        let writers: Vec<_> = (1..8)
+            .map(|n| {
+                let ledger = ledger.clone();
+                tokio::spawn(async move {
+                    ledger.append(vec![commit_draft(round * 100 + n, "Jane <j@example.com>", "beside")]).await.unwrap();
+                })
+            })
+            .collect();
+        // Whoever asked may be gone before it is done.
+        let pending = ledger.submit(vec![{
+            let mut draft = draft("ledger", round);
+            draft.data = erasure(&subject).into();
+            draft
+        }]);
+        drop(pending.await.unwrap());
+        for writer in writers {
+            writer.await.unwrap();
+        }
+        // What comes after an erasure is recorded after it.
+        ledger.append(vec![draft(STREAM, 1000 + round)]).await.unwrap();
+        assert!(ledger.subject(&subject).unwrap().is_none());
+        for position in head..ledger.head().size {
+            let event = Recorded::parse(ledger.leaf(position).unwrap()).unwrap();
+            if event.envelope().actor.as_ref() == Some(&subject) {
+                assert!(ledger.private_values(&event).unwrap().is_empty(), "event {position} is still readable");
+            }
+        }
+    }
+    let report = report(&house, &ledger);
+    assert!(report.ok && report.erased > 0, "{:?}", report.findings);
+}

@@ -2,13 +2,12 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::super::Evidence;
 use super::super::engine::Engine;
 use super::super::evidence::Blob;
-use super::super::{Evidence, sealed_ids, subject_ids};
 use super::ledger::Checks;
 use super::{Damage, Report};
-use crate::event::canonical::{self, Value};
-use crate::event::{Data, EvidenceRef, Hex32, Recorded, SealedId, SubjectId, commitment};
+use crate::event::{Data, EvidenceRef, Hex32, Recorded, SealedId, SealedRef, SubjectId, commitment};
 
 /// Collects what events name, and checks it at the end, when every erasure is known.
 pub(super) struct Beside<'a> {
@@ -39,12 +38,13 @@ impl<'a> Beside<'a> {
     /// Takes in an event that names something.
     pub(super) fn note(&mut self, event: Recorded, report: &mut Report) {
         let position = event.envelope().position.0;
-        match event.data() {
-            Ok(Data::SubjectErased(erased)) => {
+        let own = event.envelope().stream.as_str() == "ledger";
+        match own.then(|| event.data()) {
+            Some(Ok(Data::SubjectErased(erased))) => {
                 self.erased_subjects.extend(erased.subject);
                 self.erased_values.extend(erased.values);
             }
-            Ok(Data::EvidenceErased(erased)) => {
+            Some(Ok(Data::EvidenceErased(erased))) => {
                 self.erased_blobs.insert(erased.blake3);
             }
             _ => {}
@@ -52,26 +52,23 @@ impl<'a> Beside<'a> {
         for reference in &event.envelope().evidence {
             self.blobs.entry(reference.clone()).or_insert(position);
         }
-        let Ok(content) = canonical::parse(event.bytes()) else { return };
-        let mut subjects = Vec::new();
-        subject_ids(&content, &mut subjects);
-        for subject in subjects {
+        // A leaf that cannot be read was found already.
+        let Ok(parts) = event.private_parts() else { return };
+        for subject in parts.subjects {
             self.subjects.entry(subject).or_insert(position);
         }
-        let mut ids = Vec::new();
-        sealed_ids(&content, &mut ids);
-        for id in ids {
-            self.value(&id, &content, &event, report);
+        for reference in &parts.sealed {
+            self.value(reference, &event, report);
         }
     }
 
-    fn value(&mut self, id: &SealedId, content: &Value, event: &Recorded, report: &mut Report) {
+    fn value(&mut self, reference: &SealedRef, event: &Recorded, report: &mut Report) {
         let position = Some(event.envelope().position.0);
+        let id = &reference.sealed;
         match self.engine.sealed(id) {
             Ok(Some(row)) => {
                 report.private_values += 1;
-                let opened = hex::encode(commitment(&row.salt, &row.value));
-                if commitment_of(content, id.as_str()) != Some(&opened) {
+                if commitment(&row.salt, &row.value) != reference.commitment.to_bytes() {
                     report.find(Damage::BadPrivateValue, position, format!("value {id} does not open its commitment"));
                 }
             }
@@ -129,19 +126,5 @@ impl<'a> Beside<'a> {
                 Err(error) => report.find(Damage::Unreadable, at, format!("blob {blake3}: {error}")),
             }
         }
-    }
-}
-
-/// The commitment that stands beside a sealed id.
-fn commitment_of<'v>(value: &'v Value, id: &str) -> Option<&'v str> {
-    match value {
-        Value::Object(members) => {
-            if members.get("sealed").and_then(Value::as_str) == Some(id) {
-                return members.get("commitment").and_then(Value::as_str);
-            }
-            members.values().find_map(|member| commitment_of(member, id))
-        }
-        Value::Array(items) => items.iter().find_map(|item| commitment_of(item, id)),
-        Value::Bool(_) | Value::Integer(_) | Value::String(_) => None,
     }
 }
