@@ -12,6 +12,10 @@ use crate::event::{Hex32, MediaType, Position, U64};
 /// Media type of the list of heads.
 pub const HEADS_MEDIA_TYPE: &str = "text/vnd.plimsoll.heads";
 
+/// How many events may come in between the list and the commitment to it. Whoever verifies goes back from the commitment
+/// to the heads it is about, and remembers twice as many; the queue holds fewer than the other half.
+const LAG_MAX: u64 = super::verify::HEADS_REACH / 2;
+
 /// One line of the list.
 #[must_use]
 pub fn heads_line(stream: &str, seq: u64, hash: &[u8; 32]) -> String {
@@ -34,7 +38,7 @@ impl Ledger {
     /// recorded since the last one but that one.
     ///
     /// # Errors
-    /// As for appending; storage errors.
+    /// As for appending; `Overloaded` when the log grows faster than its heads can be listed; storage errors.
     pub async fn commit_heads(&self) -> Result<Option<Position>> {
         let size = self.head().size;
         let covered = self.heads_covered();
@@ -51,6 +55,9 @@ impl Ledger {
         let media_type: MediaType =
             HEADS_MEDIA_TYPE.parse().map_err(|error: crate::event::Error| Error::Internal(error.to_string()))?;
         let evidence = self.evidence().put(media_type, text.as_bytes()).await?;
+        if self.head().size.saturating_sub(as_of) > LAG_MAX {
+            return Err(Error::Overloaded);
+        }
         let data = HeadsCommitted {
             as_of: Position(as_of),
             blake3: evidence.blake3.clone(),

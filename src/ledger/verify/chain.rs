@@ -35,6 +35,9 @@ struct Link {
 /// about: between the two lie only the events that came in while it was being made.
 const REPLACED_MAX: usize = 1 << 18;
 
+/// The same, for those who make such commitments.
+pub(in super::super) const HEADS_REACH: u64 = REPLACED_MAX as u64;
+
 /// How far the clocks of the ledger and of whoever verifies may be apart.
 const SKEW_MICROS: i64 = 300_000_000;
 

@@ -11,6 +11,7 @@ mod tiles;
 
 use serde::Serialize;
 
+pub(super) use chain::HEADS_REACH;
 pub use ledger::{Checks, Progress, verify};
 pub use tiles::{TileSource, verify_tiles};
 
