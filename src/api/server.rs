@@ -3,10 +3,11 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use axum::serve::ListenerExt;
 use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio_stream::wrappers::TcpListenerStream;
+use tonic::transport::server::TcpIncoming;
 
 use super::grpc::{FloorBench, LedgerApi};
 use super::proto::bench::v1::floor_service_server::FloorServiceServer;
@@ -88,13 +89,18 @@ pub async fn serve(
         .http2_keepalive_interval(Some(Duration::from_secs(30)))
         .http2_keepalive_timeout(Some(Duration::from_secs(20)))
         .max_concurrent_streams(STREAMS_PER_CONNECTION)
-        .tcp_nodelay(true)
         .add_service(health)
         .add_service(reflection)
         .add_service(api)
         .add_optional_service(floor)
-        .serve_with_incoming_shutdown(TcpListenerStream::new(grpc), until(stopped.clone()));
+        // Small answers must not wait for the acknowledgement of earlier ones.
+        .serve_with_incoming_shutdown(TcpIncoming::from(grpc).with_nodelay(Some(true)), until(stopped.clone()));
     let router = http::router(ledger, stopped.clone());
+    let http = http.tap_io(|stream| {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "a connection keeps small answers back");
+        }
+    });
     let http_server = axum::serve(http, router).with_graceful_shutdown(until(stopped));
 
     let servers = async {

@@ -13,6 +13,15 @@ const DOMAIN: &str = "plimsoll";
 
 /// The status of an error. `google.rpc.ErrorInfo.reason` is stable, for scripts.
 pub(super) fn of(error: &Error) -> Status {
+    describe(error, None)
+}
+
+/// The status that ends a stream of requests: the error of the one with this number, from 0.
+pub(super) fn of_request(error: &Error, request: u64) -> Status {
+    describe(error, Some(request))
+}
+
+fn describe(error: &Error, request: Option<u64>) -> Status {
     let mut details = ErrorDetails::new();
     let (code, reason) = match error {
         Error::Draft { index, error } => {
@@ -46,22 +55,35 @@ pub(super) fn of(error: &Error) -> Status {
     if code == Code::Unavailable {
         details.set_retry_info(Some(Duration::from_secs(1)));
     }
-    let metadata = match error {
+    let mut metadata = match error {
         Error::DedupConflict { position, id, .. } => {
             HashMap::from([("position".to_owned(), position.to_string()), ("id".to_owned(), id.clone())])
         }
         _ => HashMap::new(),
     };
+    let mut message = error.to_string();
+    if let Some(request) = request {
+        metadata.insert("request".to_owned(), request.to_string());
+        message = format!("request {request} of the stream: {message}");
+    }
     details.set_error_info(reason, DOMAIN, metadata);
     if matches!(code, Code::Internal | Code::DataLoss) {
         tracing::error!(%error, "a request failed");
     }
-    Status::with_error_details(code, error.to_string(), details)
+    Status::with_error_details(code, message, details)
 }
 
 /// A wrong field of a request.
 pub(super) fn invalid(field: &str, what: &str) -> Status {
     of(&Error::invalid(field, what))
+}
+
+/// The end of a stream of requests because the server stops: those that were answered are recorded.
+pub(super) fn stopping() -> Status {
+    let mut details = ErrorDetails::new();
+    details.set_error_info("STOPPING", DOMAIN, HashMap::new());
+    details.set_retry_info(Some(Duration::from_secs(1)));
+    Status::with_error_details(Code::Unavailable, "the server is stopping", details)
 }
 
 /// The end of a subscription, with where to resume.

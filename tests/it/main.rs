@@ -6,6 +6,7 @@
     reason = "a test that cannot go on should say where; helpers are not `#[test]` functions"
 )]
 
+mod api;
 mod ledger;
 mod support;
 mod tidy;

@@ -8,7 +8,7 @@ use tonic::{Status, Streaming};
 use super::super::convert::{draft_from_proto, receipt_to_proto};
 use super::super::proto::v1 as pb;
 use super::super::status;
-use crate::ledger::{Acknowledged, Ledger, Pending, Result};
+use crate::ledger::{Acknowledged, Error, Ledger, Pending, Result};
 
 /// Drafts of one request. More would hold up everyone else's commit.
 const DRAFTS_MAX: usize = 10_000;
@@ -16,20 +16,16 @@ const DRAFTS_MAX: usize = 10_000;
 /// Requests of one stream that may be on their way at once: enough to keep the writer busy while answers travel.
 const IN_FLIGHT_MAX: usize = 8;
 
-async fn submit(ledger: &Ledger, request: pb::AppendRequest) -> Result<Pending, Status> {
+async fn submit(ledger: &Ledger, request: pb::AppendRequest) -> Result<Pending> {
     if request.drafts.is_empty() || request.drafts.len() > DRAFTS_MAX {
-        return Err(status::invalid("drafts", &format!("a request has 1 to {DRAFTS_MAX} drafts")));
+        return Err(Error::invalid("drafts", format!("a request has 1 to {DRAFTS_MAX} drafts")));
     }
     let drafts: Result<Vec<_>> =
         request.drafts.into_iter().enumerate().map(|(index, draft)| draft_from_proto(index, draft)).collect();
-    let pending = match drafts {
-        Ok(drafts) => ledger.submit(drafts).await,
-        Err(error) => Err(error),
-    };
-    pending.map_err(|error| status::of(&error))
+    ledger.submit(drafts?).await
 }
 
-async fn answer(ledger: &Ledger, done: Acknowledged, with_receipts: bool) -> Result<pb::AppendResponse, Status> {
+async fn answer(ledger: &Ledger, done: Acknowledged, with_receipts: bool) -> Result<pb::AppendResponse> {
     let plain = |done: &Acknowledged| pb::AppendResponse {
         placed: done
             .placed
@@ -53,14 +49,14 @@ async fn answer(ledger: &Ledger, done: Acknowledged, with_receipts: bool) -> Res
         }
         Ok(response)
     });
-    with_receipts.await.map_err(|error| status::of(&error))
+    with_receipts.await
 }
 
 /// One request.
 pub(super) async fn append(ledger: &Ledger, request: pb::AppendRequest) -> Result<pb::AppendResponse, Status> {
     let with_receipts = request.with_receipts;
-    let done = submit(ledger, request).await?.wait().await.map_err(|error| status::of(&error))?;
-    answer(ledger, done, with_receipts).await
+    let placed = async { answer(ledger, submit(ledger, request).await?.wait().await?, with_receipts).await };
+    placed.await.map_err(|error| status::of(&error))
 }
 
 /// Request after request. Read only as fast as they can be handed to the writer; answered in order.
@@ -69,14 +65,14 @@ pub(super) fn append_stream(
     mut stopping: watch::Receiver<bool>,
     mut requests: Streaming<pb::AppendStreamRequest>,
 ) -> impl Stream<Item = Result<pb::AppendStreamResponse, Status>> {
-    let (pending, in_flight) = mpsc::channel::<Result<(Pending, bool), Status>>(IN_FLIGHT_MAX);
+    let (pending, in_flight) = mpsc::channel::<Result<(u64, Pending, bool), Status>>(IN_FLIGHT_MAX);
     let writer = ledger.clone();
     tokio::spawn(async move {
-        loop {
+        for number in 0.. {
             // What was read is still answered; what was not read was not acknowledged.
             let request = tokio::select! {
                 request = requests.next() => request,
-                _ = stopping.wait_for(|stopping| *stopping) => Some(Err(Status::unavailable("the server is stopping"))),
+                _ = stopping.wait_for(|stopping| *stopping) => Some(Err(status::stopping())),
             };
             let submitted = match request {
                 None => return,
@@ -84,7 +80,9 @@ pub(super) fn append_stream(
                 Some(Ok(request)) => {
                     let request = request.request.unwrap_or_default();
                     let with_receipts = request.with_receipts;
-                    submit(&writer, request).await.map(|pending| (pending, with_receipts))
+                    let pending = submit(&writer, request).await;
+                    let pending = pending.map_err(|error| status::of_request(&error, number));
+                    pending.map(|pending| (number, pending, with_receipts))
                 }
             };
             let failed = submitted.is_err();
@@ -96,9 +94,9 @@ pub(super) fn append_stream(
     ReceiverStream::new(in_flight).then(move |submitted| {
         let ledger = ledger.clone();
         async move {
-            let (pending, with_receipts) = submitted?;
-            let done = pending.wait().await.map_err(|error| status::of(&error))?;
-            let response = answer(&ledger, done, with_receipts).await?;
+            let (number, pending, with_receipts) = submitted?;
+            let response = async { answer(&ledger, pending.wait().await?, with_receipts).await };
+            let response = response.await.map_err(|error| status::of_request(&error, number))?;
             Ok(pb::AppendStreamResponse { response: Some(response) })
         }
     })

@@ -1,5 +1,9 @@
 //! What the tests share: a ledger in a temporary directory with a clock and chance of its own.
 
+pub mod http;
+pub mod program;
+pub mod served;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 

@@ -1,0 +1,62 @@
+//! A very small HTTP client: one request, one connection, everything the server said.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// An answer.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    /// Names in lower case.
+    pub headers: HashMap<String, String>,
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+}
+
+/// `GET path`. The path is sent as it is, however odd.
+pub async fn get(address: SocketAddr, path: &str) -> Answer {
+    request(address, "GET", path).await
+}
+
+/// A request without a body.
+pub async fn request(address: SocketAddr, method: &str, path: &str) -> Answer {
+    let head = format!("{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
+    parse(&answer)
+}
+
+/// Sends bytes, ends the sending half, and waits until the server ends the connection.
+pub async fn throw(address: SocketAddr, bytes: &[u8]) {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    // The server may cut the connection at any moment, which is all that it owes.
+    let _cut = stream.write_all(bytes).await.is_err() || stream.shutdown().await.is_err();
+    let _cut = stream.read_to_end(&mut Vec::new()).await.is_err();
+}
+
+fn parse(answer: &[u8]) -> Answer {
+    let end = answer.windows(4).position(|window| window == b"\r\n\r\n").unwrap();
+    let head = std::str::from_utf8(&answer[..end]).unwrap();
+    let mut lines = head.lines();
+    let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+    let header = |line: &str| {
+        let (name, value) = line.split_once(':').unwrap();
+        (name.to_ascii_lowercase(), value.trim().to_owned())
+    };
+    let headers: HashMap<_, _> = lines.map(header).collect();
+    let body = answer[end + 4..].to_vec();
+    if let Some(length) = headers.get("content-length") {
+        assert_eq!(length.parse(), Ok(body.len()), "an answer that was cut: {head}");
+    }
+    Answer { status, headers, body }
+}
