@@ -8,14 +8,7 @@ use rusqlite::{Connection, ErrorCode, params};
 use super::super::engine::{AppendError, Appender, Batch};
 use super::super::error::{to_i64, to_u64};
 use super::super::{Error, Result};
-use super::connection::{Access, Store};
-
-/// Written bytes after which the write-ahead log is copied into the database in the background.
-const CHECKPOINT_BYTES: usize = 32 << 20;
-
-/// Written bytes since the log was last empty after which the writer finishes the copying itself, so that the log
-/// starts over from its beginning: under a steady load the background never catches up with the end.
-const RESTART_BYTES: usize = 96 << 20;
+use super::connection::{Access, Store, WalLimits};
 
 /// The one writer of a SQLite ledger.
 pub(super) struct SqliteAppender {
@@ -23,6 +16,7 @@ pub(super) struct SqliteAppender {
     size: u64,
     since_checkpoint: usize,
     since_restart: usize,
+    limits: WalLimits,
     checkpointer: Checkpointer,
 }
 
@@ -36,6 +30,7 @@ impl SqliteAppender {
             size,
             since_checkpoint: 0,
             since_restart: 0,
+            limits: store.wal(),
             checkpointer: Checkpointer::start(store.clone())?,
         })
     }
@@ -99,9 +94,9 @@ impl Appender for SqliteAppender {
     }
 
     fn maintain(&mut self) {
-        if self.since_restart >= RESTART_BYTES {
+        if self.since_restart >= self.limits.restart {
             self.restart_wal("PASSIVE");
-        } else if self.since_checkpoint >= CHECKPOINT_BYTES {
+        } else if self.since_checkpoint >= self.limits.checkpoint {
             self.since_checkpoint = 0;
             self.checkpointer.poke();
         }
@@ -121,10 +116,10 @@ impl SqliteAppender {
                 self.since_restart = 0;
             }
             // A reader is still using old pages; again after some more batches.
-            Ok(_) => self.since_restart = RESTART_BYTES / 2,
+            Ok(_) => self.since_restart = self.limits.restart / 2,
             Err(error) => {
                 tracing::warn!(%error, "cannot copy the write-ahead log into the database; it grows until that works again");
-                self.since_restart = RESTART_BYTES / 2;
+                self.since_restart = self.limits.restart / 2;
             }
         }
     }

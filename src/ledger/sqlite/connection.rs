@@ -19,6 +19,23 @@ pub struct Store {
     page_size: u32,
     /// `FULL` for what is precious, `NORMAL` for what can be derived.
     synchronous: Synchronous,
+    wal: WalLimits,
+}
+
+/// When the write-ahead log is copied into the database, by bytes written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct WalLimits {
+    /// Written bytes after which it is copied in the background.
+    pub(super) checkpoint: usize,
+    /// Written bytes since it was last empty after which the writer finishes the copying itself, so that it starts over
+    /// from its beginning: under a steady load the background never catches up with the end.
+    pub(super) restart: usize,
+}
+
+impl Default for WalLimits {
+    fn default() -> Self {
+        Self { checkpoint: 32 << 20, restart: 96 << 20 }
+    }
 }
 
 /// When SQLite syncs in WAL mode.
@@ -45,13 +62,25 @@ impl Store {
     /// The precious database at `path`: every commit is synced.
     #[must_use]
     pub fn precious(path: &Path, vfs: Option<String>) -> Self {
-        Self { path: path.to_owned(), vfs, page_size: 16_384, synchronous: Synchronous::Full }
+        Self {
+            path: path.to_owned(),
+            vfs,
+            page_size: 16_384,
+            synchronous: Synchronous::Full,
+            wal: WalLimits::default(),
+        }
     }
 
     /// A database that can be derived again: commits are not synced.
     #[must_use]
     pub fn derived(path: &Path) -> Self {
-        Self { path: path.to_owned(), vfs: None, page_size: 8_192, synchronous: Synchronous::Normal }
+        Self {
+            path: path.to_owned(),
+            vfs: None,
+            page_size: 8_192,
+            synchronous: Synchronous::Normal,
+            wal: WalLimits::default(),
+        }
     }
 
     /// The same with less durability: the positive control of the power-loss tests, which must fail with it.
@@ -59,6 +88,18 @@ impl Store {
     pub fn without_sync(mut self) -> Self {
         self.synchronous = Synchronous::Normal;
         self
+    }
+
+    /// The same, copying the write-ahead log into the database after this many written bytes, and starting it over
+    /// after three times as many: tests that are about this get there with little data.
+    #[must_use]
+    pub fn checkpointing_after(mut self, bytes: usize) -> Self {
+        self.wal = WalLimits { checkpoint: bytes, restart: bytes.saturating_mul(3) };
+        self
+    }
+
+    pub(super) fn wal(&self) -> WalLimits {
+        self.wal
     }
 
     /// The file.
