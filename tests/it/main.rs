@@ -7,6 +7,7 @@
 )]
 
 mod api;
+mod faults;
 mod ledger;
 mod support;
 mod tidy;

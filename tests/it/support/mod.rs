@@ -3,6 +3,7 @@
 pub mod http;
 pub mod program;
 pub mod served;
+pub mod rig;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};

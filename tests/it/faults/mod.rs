@@ -1,0 +1,3 @@
+//! What the world does to a ledger: power that fails, disks that lie, processes that are killed.
+
+mod power;
