@@ -136,6 +136,12 @@ fn run(
     poke: &SyncSender<()>,
     stopped: &OnceLock<String>,
 ) {
+    // Told before the caller whose request it was: whoever is refused and then asks finds the ledger not writable.
+    let tell_stopped = |sequencer: &Sequencer| {
+        if let Some(why) = sequencer.stopped() {
+            stopped.get_or_init(|| why.to_owned());
+        }
+    };
     while let Some(first) = commands.blocking_recv() {
         let mut requests = Vec::new();
         let mut replies = Vec::new();
@@ -150,15 +156,15 @@ fn run(
                 }
                 // Not after what waits before it: a subject is committed apart, and no event needs it yet.
                 Command::Subjects { identities, reply } => {
-                    let _caller_gone = reply.send(sequencer.subjects(&identities)).is_err();
+                    let answer = sequencer.subjects(&identities);
+                    tell_stopped(&sequencer);
+                    let _caller_gone = reply.send(answer).is_err();
                 }
             }
             next = if n_events < COMMIT_EVENTS_MAX { commands.try_recv().ok() } else { None };
         }
         let answers = if requests.is_empty() { Vec::new() } else { sequencer.commit(requests) };
-        if let Some(why) = sequencer.stopped() {
-            stopped.get_or_init(|| why.to_owned());
-        }
+        tell_stopped(&sequencer);
         let (size, checkpoint) = (sequencer.size(), sequencer.checkpoint());
         head.send_if_modified(|head| {
             let moved = head.size != size;
