@@ -167,7 +167,8 @@ impl Error {
             | Self::Io { .. }
             | Self::Evidence { .. } => Kind::Unavailable,
             Self::Corrupt(_) => Kind::Corrupt,
-            Self::Database(_) | Self::Internal(_) => Kind::Internal,
+            Self::Database(error) => database_kind(error),
+            Self::Internal(_) => Kind::Internal,
         }
     }
 
@@ -179,6 +180,25 @@ impl Error {
     /// An [`Error::Io`] about a file.
     pub fn io(doing: &str, path: &std::path::Path, source: std::io::Error) -> Self {
         Self::Io { what: format!("{doing} {}", path.display()), source }
+    }
+}
+
+/// Tells what the medium did from what we did wrong.
+fn database_kind(error: &rusqlite::Error) -> Kind {
+    use rusqlite::ErrorCode;
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Kind::Corrupt,
+        Some(
+            ErrorCode::SystemIoFailure
+            | ErrorCode::CannotOpen
+            | ErrorCode::DiskFull
+            | ErrorCode::ReadOnly
+            | ErrorCode::PermissionDenied
+            | ErrorCode::DatabaseBusy
+            | ErrorCode::DatabaseLocked
+            | ErrorCode::FileLockingProtocolFailed,
+        ) => Kind::Unavailable,
+        _ => Kind::Internal,
     }
 }
 
