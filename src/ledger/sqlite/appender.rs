@@ -1,9 +1,9 @@
 //! Writing `ledger.db`: one connection, one transaction per batch.
 
-use std::sync::mpsc;
+use std::sync::{Arc, OnceLock, mpsc};
 use std::thread::JoinHandle;
 
-use rusqlite::{Connection, ErrorCode, params};
+use rusqlite::{Connection, ErrorCode, ffi, params};
 
 use super::super::engine::{AppendError, Appender, Batch};
 use super::super::error::{to_i64, to_u64};
@@ -17,7 +17,24 @@ pub(super) struct SqliteAppender {
     since_checkpoint: usize,
     since_restart: usize,
     limits: WalLimits,
+    distrust: Distrust,
     checkpointer: Checkpointer,
+}
+
+/// Why the medium cannot be trusted any more, once a sync failed while the write-ahead log was copied.
+///
+/// What was not synced may be gone although it can still be read, and a second sync would say that all is well. So the
+/// copying, which may fail otherwise as often as it likes, also ends the writing then.
+#[derive(Clone, Default)]
+struct Distrust(Arc<OnceLock<String>>);
+
+impl Distrust {
+    fn note(&self, error: &rusqlite::Error) {
+        let code = error.sqlite_error().map(|error| error.extended_code);
+        if matches!(code, Some(ffi::SQLITE_IOERR_FSYNC | ffi::SQLITE_IOERR_DIR_FSYNC)) {
+            self.0.get_or_init(|| format!("a sync failed while the write-ahead log was copied: {error}"));
+        }
+    }
 }
 
 impl SqliteAppender {
@@ -25,13 +42,15 @@ impl SqliteAppender {
         let connection = store.open(Access::Write)?;
         let last: Option<i64> = connection.query_row("SELECT max(position) FROM event", [], |row| row.get(0))?;
         let size = to_u64(last.map_or(0, |last| last.saturating_add(1)))?;
+        let distrust = Distrust::default();
         Ok(Self {
             connection,
             size,
             since_checkpoint: 0,
             since_restart: 0,
             limits: store.wal(),
-            checkpointer: Checkpointer::start(store.clone())?,
+            checkpointer: Checkpointer::start(store, distrust.clone())?,
+            distrust,
         })
     }
 
@@ -75,6 +94,9 @@ impl SqliteAppender {
 
 impl Appender for SqliteAppender {
     fn append(&mut self, batch: &Batch) -> Result<(), AppendError> {
+        if let Some(why) = self.distrust.0.get() {
+            return Err(AppendError::Fatal(Error::CannotWrite { what: why.clone(), source: None }));
+        }
         if batch.first != self.size {
             return Err(AppendError::Moved { size: self.size });
         }
@@ -118,6 +140,7 @@ impl SqliteAppender {
             // A reader is still using old pages; again after some more batches.
             Ok(_) => self.since_restart = self.limits.restart / 2,
             Err(error) => {
+                self.distrust.note(&error);
                 tracing::warn!(%error, "cannot copy the write-ahead log into the database; it grows until that works again");
                 self.since_restart = self.limits.restart / 2;
             }
@@ -154,7 +177,7 @@ struct Checkpointer {
 }
 
 impl Checkpointer {
-    fn start(store: Store) -> Result<Self> {
+    fn start(store: &Store, distrust: Distrust) -> Result<Self> {
         let connection = store.open(Access::Checkpoint)?;
         let (poke, poked) = mpsc::sync_channel::<()>(1);
         let thread = std::thread::Builder::new()
@@ -162,6 +185,7 @@ impl Checkpointer {
             .spawn(move || {
                 while poked.recv().is_ok() {
                     if let Err(error) = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())) {
+                        distrust.note(&error);
                         tracing::warn!(%error, "cannot copy the write-ahead log into the database in the background");
                     }
                 }
