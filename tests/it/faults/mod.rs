@@ -1,3 +1,4 @@
 //! What the world does to a ledger: power that fails, disks that lie, processes that are killed.
 
+mod commit;
 mod power;
