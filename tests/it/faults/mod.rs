@@ -1,4 +1,6 @@
 //! What the world does to a ledger: power that fails, disks that lie, processes that are killed.
 
 mod commit;
+mod kill;
 mod power;
+mod processes;

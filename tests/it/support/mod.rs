@@ -3,6 +3,7 @@
 pub mod http;
 pub mod program;
 pub mod served;
+pub mod process;
 pub mod rig;
 
 use std::sync::Arc;

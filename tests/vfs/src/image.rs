@@ -57,10 +57,15 @@ impl Fate for TornLast {
     }
 }
 
-/// Each unsynced write by chance, in whole or in part.
+/// Each unsynced write by chance, in whole or in part. Also a source of repeatable chance for other tests.
 pub struct Chance(pub u64);
 
 impl Chance {
+    /// A number below `bound`.
+    pub fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound
+    }
+
     fn next(&mut self) -> u64 {
         // SplitMix64.
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
