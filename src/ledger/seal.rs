@@ -106,6 +106,8 @@ pub(super) struct Comparison<'a> {
     pub(super) engine: &'a dyn Engine,
     /// Values sealed by the submission itself.
     pub(super) fresh: &'a [(usize, SealedValue)],
+    /// Values sealed by other submissions that are being committed with it: the engine does not have them yet.
+    pub(super) staged: &'a [SealedValue],
 }
 
 impl Comparison<'_> {
@@ -154,7 +156,8 @@ impl Comparison<'_> {
     fn same_private(&self, new: &str, old: &str) -> Result<bool> {
         let fresh =
             |id: &str| self.fresh.iter().find(|(_, row)| row.id.as_str() == id).map(|(_, row)| row.value.clone());
-        let old = match fresh(old) {
+        let staged = |id: &str| self.staged.iter().find(|row| row.id.as_str() == id).map(|row| row.value.clone());
+        let old = match fresh(old).or_else(|| staged(old)) {
             Some(value) => Some(value),
             None => {
                 let id = old.parse().map_err(|error| Error::Corrupt(format!("sealed value {old}: {error}")))?;

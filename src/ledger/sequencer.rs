@@ -107,6 +107,13 @@ enum Decision {
     },
 }
 
+/// What stands under a key that is taken.
+struct Known<'a> {
+    content: Option<Value>,
+    id: &'a str,
+    position: u64,
+}
+
 impl Sequencer {
     /// A core that continues the log of `engine`; `index` must be caught up with it and `signer` resumed from it.
     ///
@@ -205,7 +212,8 @@ impl Sequencer {
             let key = dedup_key(event.source().as_str(), event.dedup().as_str());
             if let Some(&of) = own_keys.get(&key) {
                 let twin = request.events.get(of).and_then(|first| first.content().ok());
-                self.same(n, event, twin, "in this request", stage.first, request)?;
+                let known = Known { content: twin, id: "in this request", position: stage.first };
+                self.same(stage, request, n, event, known)?;
                 decisions.push(Decision::Twin { of });
                 continue;
             }
@@ -218,7 +226,8 @@ impl Sequencer {
                 let recorded = Recorded::parse(leaf)
                     .and_then(|recorded| Ok((recorded.content()?, recorded.envelope().id.to_string())))
                     .map_err(|error| Error::Corrupt(format!("event {position}: {error}")))?;
-                self.same(n, event, Some(recorded.0), &recorded.1, position, request)?;
+                let known = Known { content: Some(recorded.0), id: &recorded.1, position };
+                self.same(stage, request, n, event, known)?;
                 decisions.push(Decision::Known { position });
                 continue;
             }
@@ -394,18 +403,11 @@ impl Sequencer {
     }
 
     /// Holds a submission under a known key to the content that was recorded under it.
-    fn same(
-        &self,
-        index: usize,
-        event: &Prepared,
-        recorded: Option<Value>,
-        id: &str,
-        position: u64,
-        request: &Request,
-    ) -> Result<()> {
+    fn same(&self, stage: &Stage, request: &Request, index: usize, event: &Prepared, known: Known<'_>) -> Result<()> {
+        let position = known.position;
         let submitted = event.content().map_err(|error| Error::Draft { index, error })?;
-        let recorded = recorded.ok_or_else(|| Error::Corrupt(format!("event {position} cannot be read")))?;
-        let compare = seal::Comparison { engine: &*self.engine, fresh: &request.sealed };
+        let recorded = known.content.ok_or_else(|| Error::Corrupt(format!("event {position} cannot be read")))?;
+        let compare = seal::Comparison { engine: &*self.engine, fresh: &request.sealed, staged: &stage.sealed };
         match compare.difference(&submitted, &recorded)? {
             None => Ok(()),
             Some(field) => Err(Error::DedupConflict {
@@ -413,7 +415,7 @@ impl Sequencer {
                 source_name: event.source().to_string(),
                 dedup: event.dedup().to_string(),
                 position: Position(position),
-                id: id.to_owned(),
+                id: known.id.to_owned(),
                 differs: format!("{field} differs"),
             }),
         }
