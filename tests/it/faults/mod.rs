@@ -4,3 +4,4 @@ mod commit;
 mod kill;
 mod power;
 mod processes;
+mod simulation;

@@ -45,7 +45,7 @@ fn in_namespace(script: &str, dir: &Path) -> Command {
 
 /// Needs `unshare` (util-linux) and the right to mount: root, or user namespaces. There is no way around a real disk
 /// that is full, so where that is not to be had, this test fails.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_real_disk_that_is_full_refuses_appends_and_takes_them_again_when_there_is_room() {
     let dir = scratch();
     let mount = "mount -t tmpfs -o size=6m tmpfs \"$0\" && head -c 2000000 /dev/zero > \"$0/filler\" && exec \"$@\"";

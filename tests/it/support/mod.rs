@@ -3,6 +3,7 @@
 pub mod http;
 pub mod program;
 pub mod served;
+pub mod memory;
 pub mod process;
 pub mod rig;
 
