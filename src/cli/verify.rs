@@ -10,7 +10,7 @@ use super::import::bar;
 use super::{Settings, print, print_json};
 use crate::ledger::tree::VerifierKey;
 use crate::ledger::verify::{Checks, Report, TileSource, verify as verify_log, verify_tiles};
-use crate::ledger::{Clock, DataDir, Guard, Ledger, Receipt, SystemClock};
+use crate::ledger::{Clock, DataDir, Guard, Index, Receipt, SystemClock};
 
 #[derive(Debug, Args)]
 pub(super) struct Verify {
@@ -54,28 +54,14 @@ pub(super) async fn verify(settings: &Settings, args: Verify) -> Result<Outcome,
     tell(settings, &report)
 }
 
-/// Everything there is to check in a data directory, also where the log is too damaged to be opened as usual.
+/// Everything there is to check in a data directory. Reads only, and needs nothing of it to be intact.
 fn checks(data: &DataDir, key: VerifierKey, guard: Guard, remembered: Option<String>) -> crate::ledger::Result<Checks> {
-    let opened = Ledger::open_read_only(data);
-    let (engine, index) = match &opened {
-        Ok(ledger) => (ledger.engine().clone(), Some(ledger.index().clone())),
-        Err(error) => {
-            tracing::warn!(%error, "the ledger cannot be opened as usual: looking at the database itself");
-            (crate::ledger::open_engine_read_only(data)?, None)
-        }
-    };
+    let engine = crate::ledger::open_engine_read_only(data)?;
+    // As it is stored: one that was opened for use would have been brought into agreement with the log.
+    let index = Index::as_stored(&data.index(), key.name()).map(Arc::new);
     let evidence = Some(crate::ledger::Evidence::local(&data.evidence())?);
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    Ok(Checks {
-        engine: Arc::clone(&engine),
-        key,
-        index,
-        evidence,
-        guard: Some(guard),
-        remembered,
-        threads,
-        now: SystemClock.now(),
-    })
+    Ok(Checks { engine, key, index, evidence, guard: Some(guard), remembered, threads, now: SystemClock.now() })
 }
 
 fn read(path: &Path) -> Result<String, Exit> {

@@ -49,6 +49,13 @@ impl Index {
         Ok(index)
     }
 
+    /// Opens the index as it is stored, whether it agrees with the log or not: for verification. None where there is no
+    /// file that can be read.
+    #[must_use]
+    pub fn as_stored(path: &Path, origin: &str) -> Option<Self> {
+        IndexStore::open_read_only(path, origin).map(|(store, edge)| Self::over(Some(store), edge))
+    }
+
     /// An empty index that keeps everything in memory.
     #[must_use]
     pub fn in_memory() -> Self {

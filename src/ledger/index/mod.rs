@@ -46,6 +46,17 @@ pub struct StreamInfo {
     pub hash: [u8; 32],
 }
 
+/// How much the file holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Counts {
+    /// The events before this position are in it.
+    pub(super) position: u64,
+    /// Idempotency keys.
+    pub(super) dedup: u64,
+    /// Events of streams.
+    pub(super) stream_events: u64,
+}
+
 /// The index of one ledger, shared by its writer and its readers.
 pub struct Index {
     store: Option<IndexStore>,
@@ -226,6 +237,25 @@ impl Index {
         store.write(&frozen, &edge)?;
         write(&self.state).frozen = None;
         Ok(())
+    }
+
+    /// How many events the file covers; none for an index without a file.
+    ///
+    /// # Errors
+    /// Storage errors.
+    pub(super) fn file_position(&self) -> Result<Option<u64>> {
+        self.store.as_ref().map(|store| Ok(store.counts()?.position)).transpose()
+    }
+
+    /// How much the file holds.
+    ///
+    /// # Errors
+    /// Storage errors; `Internal` for an index without a file.
+    pub(super) fn file_counts(&self) -> Result<Counts> {
+        match &self.store {
+            Some(store) => store.counts(),
+            None => Err(super::Error::Internal("this index keeps no file".to_owned())),
+        }
     }
 
     /// Every stream head as of one position: what the file holds, consistently. Shows them in byte order of the names.

@@ -11,7 +11,7 @@ use super::super::sqlite::{Access, Store};
 use super::super::tree::Hash;
 use super::super::{Error, Result};
 use super::memtable::{Edge, Memtable, StreamHead};
-use super::{DedupKey, StreamInfo};
+use super::{Counts, DedupKey, StreamInfo};
 use crate::ledger::sqlite::Readers;
 
 const STEPS: &[&str] = &[include_str!("../../../schema/index/index.sql")];
@@ -165,6 +165,19 @@ impl IndexStore {
                 visit(&StreamInfo { name: row.get(0)?, seq: to_u64(row.get(1)?)?, hash: row.get(2)? })?;
             }
             to_u64(position)
+        })
+    }
+
+    /// Position and number of rows, as of one moment.
+    pub(super) fn counts(&self) -> Result<Counts> {
+        self.readers.with(|connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT (SELECT position FROM state), (SELECT count(*) FROM dedup), (SELECT count(*) FROM stream_event)",
+            )?;
+            let (position, dedup, stream_events): (i64, i64, i64) =
+                statement.query_row([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+            let (position, dedup, stream_events) = (to_u64(position)?, to_u64(dedup)?, to_u64(stream_events)?);
+            Ok(Counts { position, dedup, stream_events })
         })
     }
 

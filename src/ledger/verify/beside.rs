@@ -35,8 +35,9 @@ impl<'a> Beside<'a> {
         }
     }
 
-    /// Takes in an event that names something.
-    pub(super) fn note(&mut self, event: Recorded, report: &mut Report) {
+    /// Takes in an event that names something. Of a type that this program does not know, it cannot be told what its
+    /// payload names.
+    pub(super) fn note(&mut self, event: &Recorded, report: &mut Report) {
         let position = event.envelope().position.0;
         let own = event.envelope().stream.as_str() == "ledger";
         match own.then(|| event.data()) {
@@ -58,7 +59,7 @@ impl<'a> Beside<'a> {
             self.subjects.entry(subject).or_insert(position);
         }
         for reference in &parts.sealed {
-            self.value(reference, &event, report);
+            self.value(reference, event, report);
         }
     }
 

@@ -3,10 +3,12 @@
 use std::collections::{HashMap, VecDeque};
 
 use super::super::index::Edge;
-use super::super::tree::{Frontier, Hash};
+use super::super::list_digests;
+use super::super::tree::{Frontier, Hash, VerifierKey};
 use super::scan::{Seen, SeenEnvelope, Stretch};
 use super::{Damage, Report};
-use crate::event::Timestamp;
+use crate::event::ledger::HeadsCommitted;
+use crate::event::{Data, Recorded, Timestamp};
 
 /// Folds the log in order.
 pub(super) struct Chain {
@@ -23,12 +25,15 @@ pub(super) struct Chain {
     latest: [u8; 27],
     /// Tiles that were filled since they were last taken.
     tiles: Vec<(u8, u64, std::sync::Arc<[Hash]>)>,
+    /// Whether the hash of each event is stored, so that of two events that do not fit the wrong one is known.
+    hashes_stored: bool,
 }
 
 #[derive(Clone, Copy)]
 struct Link {
     seq: u64,
     hash: [u8; 32],
+    position: u64,
 }
 
 /// How many events back the heads of the streams can be told. A commitment to heads is appended this close to what it is
@@ -42,7 +47,7 @@ pub(in super::super) const HEADS_REACH: u64 = REPLACED_MAX as u64;
 const SKEW_MICROS: i64 = 300_000_000;
 
 impl Chain {
-    pub(super) fn new(now: Timestamp) -> Self {
+    pub(super) fn new(now: Timestamp, hashes_stored: bool) -> Self {
         Self {
             next: 0,
             frontier: Frontier::new(),
@@ -53,6 +58,7 @@ impl Chain {
             last_recorded_at: [b'0'; 27],
             latest: Timestamp::from_micros_clamped(now.micros().saturating_add(SKEW_MICROS)).encode(),
             tiles: Vec::new(),
+            hashes_stored,
         }
     }
 
@@ -70,6 +76,12 @@ impl Chain {
 
     pub(super) fn n_streams(&self) -> u64 {
         self.streams.len() as u64
+    }
+
+    /// `seq` and link of the last event of a stream.
+    pub(super) fn head(&self, stream: &str) -> Option<(u64, [u8; 32])> {
+        let link = (*self.links.get(*self.streams.get(stream)?)?)?;
+        Some((link.seq, link.hash))
     }
 
     /// The list of heads as `heads.committed` has it, and its number of lines, as of a size not long ago; none for one
@@ -117,7 +129,7 @@ impl Chain {
             let words = if self.next == until { "it is missing".to_owned() } else { format!("missing, up to {until}") };
             report.find(Damage::MissingEvent, Some(self.next), words);
         }
-        self.next = position + 1;
+        self.next = position.saturating_add(1);
     }
 
     fn event(&mut self, seen: &Seen, report: &mut Report) {
@@ -137,7 +149,7 @@ impl Chain {
     }
 
     fn link(&mut self, seen: &Seen, envelope: &SeenEnvelope, report: &mut Report) {
-        let link = Link { seq: envelope.seq, hash: seen.link };
+        let link = Link { seq: envelope.seq, hash: seen.link, position: seen.position };
         let stream = match self.streams.get(&envelope.stream) {
             Some(stream) => *stream,
             None => {
@@ -152,13 +164,60 @@ impl Chain {
             self.replaced.pop_front();
         }
         self.replaced.push_back((stream, previous));
-        let (seq, prev) = (previous.map_or(0, |link| link.seq + 1), previous.map(|link| link.hash));
+        let (seq, prev) = (previous.map_or(0, |link| link.seq.saturating_add(1)), previous.map(|link| link.hash));
         if envelope.seq != seq {
             let detail = format!("stream {}: seq {} where {seq} follows", envelope.stream, envelope.seq);
             report.find(Damage::BrokenChain, Some(seen.position), detail);
         } else if envelope.prev != prev {
-            let detail = format!("stream {}: prev is not the event before it", envelope.stream);
-            report.find(Damage::BrokenChain, Some(seen.position), detail);
+            let before = previous.map_or(seen.position, |link| link.position);
+            let (stream, position) = (&envelope.stream, seen.position);
+            let detail = format!("stream {stream}: prev of {position} is not the event before it, at {before}");
+            // Either of the two may be the wrong one; where hashes are stored, they tell of the earlier.
+            let at = if self.hashes_stored { position } else { before };
+            report.find(Damage::BrokenChain, Some(at), detail);
         }
+    }
+}
+
+/// Commitments to heads that were read and not reached yet.
+#[derive(Default)]
+pub(super) struct Heads(VecDeque<(u64, HeadsCommitted)>);
+
+impl Heads {
+    /// Takes in an event, if it is a commitment to heads.
+    pub(super) fn note(&mut self, event: &Recorded) {
+        if let Ok(Data::HeadsCommitted(heads)) = event.data() {
+            self.0.push_back((event.envelope().position.0, heads));
+        }
+    }
+
+    /// Checks those that the chain has reached.
+    pub(super) fn reached(&mut self, chain: &Chain, report: &mut Report) {
+        while self.0.front().is_some_and(|(position, _)| *position < chain.size()) {
+            let Some((position, heads)) = self.0.pop_front() else { break };
+            let as_of = heads.as_of.0;
+            let Some((list, streams)) = chain.heads(as_of) else {
+                let detail = format!("it is about {as_of} events, which is not near it");
+                report.find(Damage::BadHeads, Some(position), detail);
+                continue;
+            };
+            let (blake3, sha256) = list_digests(list.as_bytes());
+            if (&blake3, &sha256, streams) != (&heads.blake3, &heads.sha256, heads.streams.0) {
+                let detail = format!("the heads of the streams as of {as_of} are others than it commits to");
+                report.find(Damage::BadHeads, Some(position), detail);
+            }
+        }
+    }
+}
+
+/// Holds the first event to the key that verifies.
+pub(super) fn check_birth(leaf: bytes::Bytes, key: &VerifierKey, report: &mut Report) {
+    match Recorded::parse(leaf).and_then(|event| event.data()) {
+        Ok(Data::LedgerCreated(created)) if created.key == key.to_string() => {}
+        Ok(Data::LedgerCreated(created)) => {
+            report.find(Damage::BadBirth, Some(0), format!("the log was created with the key {}", created.key));
+        }
+        Ok(_) => report.find(Damage::BadBirth, Some(0), "the first event is not ledger.created"),
+        Err(error) => report.find(Damage::BadBirth, Some(0), error.to_string()),
     }
 }

@@ -1,24 +1,23 @@
 //! Verifying a ledger in its data directory.
 
-use std::collections::VecDeque;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::ops::Range;
 use std::sync::mpsc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::super::engine::Engine;
 use super::super::guard::Guard;
-use super::super::index::Index;
+use super::super::index::{Edge, Index};
 use super::super::signer::verify_note;
 use super::super::tree::VerifierKey;
-use super::super::{Evidence, Result, list_digests};
+use super::super::{Evidence, Result};
 use super::beside::Beside;
-use super::chain::Chain;
+use super::chain::{Chain, Heads, check_birth};
+use super::hashes::Hashes;
 use super::scan::{Stretch, scan};
 use super::{Damage, Report};
-use crate::event::ledger::HeadsCommitted;
-use crate::event::{Data, Timestamp};
+use crate::event::Timestamp;
 
-/// Events of one stretch: whole tiles, and little enough that a few stretches in memory are no burden.
+/// Events of one stretch: little enough that a few stretches in memory are no burden.
 const STRETCH: u64 = 256 * 16;
 
 /// What to verify, and against what.
@@ -27,7 +26,7 @@ pub struct Checks {
     pub engine: Arc<dyn Engine>,
     /// The key that must have signed it.
     pub key: VerifierKey,
-    /// The derived index, whose tiles are served to others; none to leave it out.
+    /// The derived index, whose tiles are served to others, as it is stored; none to leave it out.
     pub index: Option<Arc<Index>>,
     /// The evidence store; none to leave it out.
     pub evidence: Option<Evidence>,
@@ -58,7 +57,8 @@ pub fn verify(checks: &Checks, progress: &mut Progress<'_>) -> Result<Report> {
         }
     };
     let mut notes = Notes::load(checks, size, &mut report);
-    let mut chain = Chain::new(checks.now);
+    let mut derived = Derived::load(checks);
+    let mut chain = Chain::new(checks.now, checks.index.is_some());
     let mut beside = Beside::new(checks);
     stretches(checks, size, |stretch| {
         let mut stretch = match stretch {
@@ -69,18 +69,19 @@ pub fn verify(checks: &Checks, progress: &mut Progress<'_>) -> Result<Report> {
             }
         };
         for event in std::mem::take(&mut stretch.remarkable) {
-            if let Ok(Data::HeadsCommitted(heads)) = event.data() {
-                notes.heads.push_back((event.envelope().position.0, heads));
-            }
-            beside.note(event, &mut report);
+            notes.heads.note(&event);
+            beside.note(&event, &mut report);
         }
-        chain.take(stretch, &mut report, &mut |chain, report| notes.reached(chain, report));
-        tiles(checks, &mut chain, &mut report);
+        chain.take(stretch, &mut report, &mut |chain, report| {
+            notes.reached(chain, report);
+            derived.reached(chain, report);
+        });
+        derived.tiles(&mut chain, &mut report);
         progress(chain.size(), size);
     });
     chain.gap(size, &mut report);
     notes.finish(&chain, &mut report);
-    edge(checks, &chain, &mut report);
+    derived.finish(&chain, &mut report);
     birth(checks, &mut report);
     beside.finish(&mut report);
     report.root = chain.root().to_string();
@@ -97,25 +98,37 @@ fn last_position(engine: &dyn Engine) -> Result<Option<u64>> {
     Ok(last)
 }
 
+/// Where the next stretch begins. Positions that do not exist are passed over, so that a stray row far beyond the end
+/// does not make anybody count up to it.
+fn next_stretch(engine: &dyn Engine, from: &mut (u64, u64), size: u64) -> Option<(u64, Range<u64>)> {
+    let (n, start) = *from;
+    let mut first = None;
+    let found = engine.read(start..size, false, &mut |position, _| {
+        first = Some(position);
+        Ok(false)
+    });
+    // What cannot be read is told where the stretch is read.
+    let start = if found.is_err() { (start < size).then_some(start) } else { first };
+    let range = start.map(|start| start..start.saturating_add(STRETCH).min(size));
+    *from = (n + 1, range.as_ref().map_or(size, |range| range.end));
+    range.map(|range| (n, range))
+}
+
 /// Reads all stretches on several threads, and shows them in order on this one.
 fn stretches(checks: &Checks, size: u64, mut show: impl FnMut(Result<Stretch>)) {
-    let n_stretches = size.div_ceil(STRETCH);
     let threads = checks.threads.max(1);
-    let next = AtomicU64::new(0);
+    let from = Mutex::new((0_u64, 0_u64));
     std::thread::scope(|scope| {
         // One lane per thread, each bounded, so that no reader runs far ahead of what is shown.
         let lanes: Vec<_> = (0..threads)
             .map(|_| {
                 let (sender, lane) = mpsc::sync_channel::<(u64, Result<Stretch>)>(2);
-                let next = &next;
+                let from = &from;
                 scope.spawn(move || {
-                    loop {
-                        let n = next.fetch_add(1, Ordering::Relaxed);
-                        if n >= n_stretches {
-                            return;
-                        }
-                        let range = n * STRETCH..((n + 1) * STRETCH).min(size);
-                        if sender.send((n, scan(&*checks.engine, range))).is_err() {
+                    let engine = &*checks.engine;
+                    let next = || next_stretch(engine, &mut from.lock().unwrap_or_else(PoisonError::into_inner), size);
+                    while let Some((n, range)) = next() {
+                        if sender.send((n, scan(engine, range))).is_err() {
                             return;
                         }
                     }
@@ -123,17 +136,23 @@ fn stretches(checks: &Checks, size: u64, mut show: impl FnMut(Result<Stretch>)) 
                 lane
             })
             .collect();
-        let mut waiting: std::collections::BTreeMap<u64, Result<Stretch>> = std::collections::BTreeMap::new();
-        for n in 0..n_stretches {
-            let mut lane = 0;
-            while !waiting.contains_key(&n) {
-                // Each lane ascends, so some lane's next one is n or leads to it.
-                let received = lanes.get(lane % threads).and_then(|lane| lane.recv().ok());
-                waiting.extend(received);
+        let mut waiting = std::collections::BTreeMap::new();
+        for n in 0.. {
+            // Each lane ascends, so some lane's next one is n or leads to it; when all have ended, so has the log.
+            let (mut lane, mut ended) = (0, 0);
+            while !waiting.contains_key(&n) && ended < threads {
+                match lanes.get(lane % threads).map(mpsc::Receiver::recv) {
+                    Some(Ok((n, stretch))) => {
+                        waiting.insert(n, stretch);
+                        ended = 0;
+                    }
+                    _ => ended += 1,
+                }
                 lane += 1;
             }
-            if let Some(stretch) = waiting.remove(&n) {
-                show(stretch);
+            match waiting.remove(&n) {
+                Some(stretch) => show(stretch),
+                None => return,
             }
         }
     });
@@ -143,9 +162,12 @@ fn stretches(checks: &Checks, size: u64, mut show: impl FnMut(Result<Stretch>)) 
 struct Notes {
     /// Checkpoints by size, descending, so that the next one is last.
     checkpoints: Vec<(u64, String, &'static str)>,
-    /// Commitments to heads that were read and not reached yet, by position.
-    heads: VecDeque<(u64, HeadsCommitted)>,
+    heads: Heads,
     key: VerifierKey,
+    /// The newest checkpoint in the database that holds.
+    holds: u64,
+    /// How many events there should be.
+    size: u64,
 }
 
 impl Notes {
@@ -154,7 +176,7 @@ impl Notes {
         let mut last = None;
         let read = checks.engine.checkpoints(0..u64::MAX, &mut |at, note| {
             if at > size {
-                report.find(Damage::BadSize, None, format!("a checkpoint of {at} events, and there are {size}"));
+                report.find(Damage::BadSize, Some(size), format!("a checkpoint of {at} events, and there are {size}"));
             }
             last = Some(at);
             checkpoints.push((at, note.to_owned(), "checkpoint"));
@@ -181,17 +203,14 @@ impl Notes {
             }
         }
         checkpoints.sort_by_key(|(size, _, _)| std::cmp::Reverse(*size));
-        let mut notes = Self { checkpoints, heads: VecDeque::new(), key: checks.key.clone() };
-        notes.at_size(&Chain::new(checks.now), report);
+        let mut notes = Self { checkpoints, heads: Heads::default(), key: checks.key.clone(), holds: 0, size };
+        notes.at_size(&Chain::new(checks.now, false), report);
         notes
     }
 
     /// Checks what is about the tree as the chain has it now.
     fn reached(&mut self, chain: &Chain, report: &mut Report) {
-        while self.heads.front().is_some_and(|(position, _)| *position < chain.size()) {
-            let Some((position, heads)) = self.heads.pop_front() else { break };
-            check_heads(chain, position, &heads, report);
-        }
+        self.heads.reached(chain, report);
         self.at_size(chain, report);
     }
 
@@ -211,7 +230,11 @@ impl Notes {
                     let detail =
                         format!("{what}: the first {size} events have root {root}, and it was signed for {of}");
                     report.find(damage, None, detail);
+                    if what == "checkpoint" {
+                        report.unsigned_from.get_or_insert(self.holds);
+                    }
                 }
+                Ok(_) if what == "checkpoint" => self.holds = size,
                 Ok(_) => {}
             }
         }
@@ -225,52 +248,105 @@ impl Notes {
             } else if *what != "checkpoint" {
                 let detail = format!("{what}: {size} events were signed for, and the log has {}", chain.size());
                 report.find(Damage::RolledBack, Some(chain.size()), detail);
+            } else if *size <= self.size {
+                let detail = format!("a checkpoint of {size} events, and {} were read", chain.size());
+                report.find(Damage::BadSize, Some(chain.size()), detail);
             }
         }
     }
 }
 
-fn check_heads(chain: &Chain, position: u64, heads: &HeadsCommitted, report: &mut Report) {
-    let as_of = heads.as_of.0;
-    let Some((list, streams)) = chain.heads(as_of) else {
-        report.find(Damage::BadHeads, Some(position), format!("it is about {as_of} events, which is not near it"));
-        return;
-    };
-    let (blake3, sha256) = list_digests(list.as_bytes());
-    if (&blake3, &sha256, streams) != (&heads.blake3, &heads.sha256, heads.streams.0) {
-        let detail = format!("the heads of the streams as of {as_of} are others than it commits to");
-        report.find(Damage::BadHeads, Some(position), detail);
-    }
+/// What is derived from the log and kept, held to the log.
+struct Derived<'a> {
+    index: Option<&'a Index>,
+    hashes: Hashes,
+    /// The size that the kept streams are as of; none where they are not kept or were looked at.
+    streams_at: Option<u64>,
+    /// The edge of the tree when it had the size that the index has. Compared last: what is wrong below comes first.
+    edge: Option<Edge>,
 }
 
-/// Compares the tiles that were filled with those that are stored.
-fn tiles(checks: &Checks, chain: &mut Chain, report: &mut Report) {
-    let filled = chain.take_tiles();
-    let Some(index) = &checks.index else { return };
-    for (level, number, hashes) in filled {
-        report.tiles += 1;
-        match index.tile(level, number) {
-            Ok(Some(stored)) if stored[..] == hashes[..] => {}
-            Ok(found) => {
-                let words = if found.is_some() { "differs from the events" } else { "is missing" };
-                let position = number << (8 * (u32::from(level) + 1));
-                report.find(Damage::BadTile, Some(position), format!("tile {level}/{number} {words}"));
+impl<'a> Derived<'a> {
+    fn load(checks: &'a Checks) -> Self {
+        let index = checks.index.as_deref();
+        let streams_at = index.and_then(|index| index.file_position().ok().flatten());
+        Self { index, hashes: Hashes::default(), streams_at, edge: None }
+    }
+
+    /// Compares the tiles that were filled with those that are kept.
+    fn tiles(&mut self, chain: &mut Chain, report: &mut Report) {
+        let filled = chain.take_tiles();
+        let Some(index) = self.index else { return };
+        for (level, number, hashes) in filled {
+            if (number + 1).checked_shl(8 * (u32::from(level) + 1)).is_none_or(|end| end > index.position()) {
+                continue;
             }
-            Err(error) => report.find(Damage::BadIndex, None, error.to_string()),
+            match index.tile(level, number) {
+                Ok(stored) => self.hashes.compare((level, number), stored.as_deref(), &hashes, report),
+                Err(error) => report.find(Damage::BadIndex, None, error.to_string()),
+            }
+        }
+    }
+
+    /// Compares what is kept as of the size that the chain has now.
+    fn reached(&mut self, chain: &Chain, report: &mut Report) {
+        let Some(index) = self.index else { return };
+        if self.streams_at == Some(chain.size()) {
+            self.streams_at = None;
+            if let Err(error) = streams(index, chain, report) {
+                report.find(Damage::BadIndex, None, error.to_string());
+            }
+        }
+        if index.position() == chain.size() {
+            self.edge = Some(chain.edge().clone());
+        }
+    }
+
+    fn finish(mut self, chain: &Chain, report: &mut Report) {
+        let Some(index) = self.index else { return };
+        let Some(edge) = self.edge.take() else {
+            if index.position() > 0 {
+                let detail = format!("it covers {} events, and the log has {}", index.position(), chain.size());
+                report.find(Damage::BadIndex, None, detail);
+            }
+            return;
+        };
+        let kept = index.edge();
+        for (level, hashes) in (0_u8..).zip(edge.levels()).filter(|(_, hashes)| !hashes.is_empty()) {
+            let number = edge.size().checked_shr(8 * (u32::from(level) + 1)).unwrap_or(0);
+            let stored = kept.levels().get(usize::from(level)).map(Vec::as_slice);
+            self.hashes.compare((level, number), stored, hashes, report);
         }
     }
 }
 
-fn edge(checks: &Checks, chain: &Chain, report: &mut Report) {
-    let Some(index) = &checks.index else { return };
-    if index.edge() != *chain.edge() {
-        let (size, of) = (chain.size(), index.position());
-        report.find(
-            Damage::BadIndex,
-            None,
-            format!("the right edge of the tree over {size} events, kept for {of}, differs"),
-        );
+/// Compares the streams that are kept with the chain's, when both are of the same size.
+fn streams(index: &Index, chain: &Chain, report: &mut Report) -> Result<()> {
+    let (mut n_streams, mut wrong) = (0, Vec::new());
+    let position = index.flushed_heads(&mut |stream| {
+        n_streams += 1;
+        if chain.head(&stream.name) != Some((stream.seq, stream.hash)) {
+            wrong.push(format!("stream {} ends otherwise in the log", stream.name));
+        }
+        Ok(())
+    })?;
+    let counts = index.file_counts()?;
+    if (position, counts.position) != (chain.size(), chain.size()) {
+        report.notes.push("the index was written to while it was being verified; its streams were not".to_owned());
+        return Ok(());
     }
+    if n_streams != chain.n_streams() {
+        wrong.push(format!("it has {n_streams} streams, and the log has {}", chain.n_streams()));
+    }
+    for (what, n) in [("idempotency keys", counts.dedup), ("events of streams", counts.stream_events)] {
+        if n != position {
+            wrong.push(format!("it has {n} {what}, and the log has {position} events"));
+        }
+    }
+    for what in wrong {
+        report.find(Damage::BadIndex, None, what);
+    }
+    Ok(())
 }
 
 fn birth(checks: &Checks, report: &mut Report) {
@@ -279,12 +355,5 @@ fn birth(checks: &Checks, report: &mut Report) {
         Ok(None) => return,
         Err(error) => return report.find(Damage::Unreadable, Some(0), error.to_string()),
     };
-    match crate::event::Recorded::parse(leaf).and_then(|event| event.data()) {
-        Ok(Data::LedgerCreated(created)) if created.key == checks.key.to_string() => {}
-        Ok(Data::LedgerCreated(created)) => {
-            report.find(Damage::BadBirth, Some(0), format!("the log was created with the key {}", created.key));
-        }
-        Ok(_) => report.find(Damage::BadBirth, Some(0), "the first event is not ledger.created"),
-        Err(error) => report.find(Damage::BadBirth, Some(0), error.to_string()),
-    }
+    check_birth(leaf, &checks.key, report);
 }

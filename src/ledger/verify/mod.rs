@@ -5,6 +5,7 @@
 
 mod beside;
 mod chain;
+mod hashes;
 mod ledger;
 mod scan;
 mod tiles;
@@ -34,6 +35,8 @@ pub enum Damage {
     BadTime,
     /// A stored hash tile that is not that of the events.
     BadTile,
+    /// A published bundle of events that is not one, or holds more or fewer than the tree has there.
+    BadBundle,
     /// A checkpoint whose root is not that of the events.
     BadRoot,
     /// A checkpoint that is not signed by the log's key, or not one.
@@ -97,7 +100,8 @@ pub struct Report {
     pub private_values: u64,
     /// Private values whose absence is accounted for by an erasure.
     pub erased: u64,
-    /// The lowest position that something is wrong with.
+    /// The lowest position that something is wrong with. Where no event can be named, the first that the newest
+    /// checkpoint that holds does not cover.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub first_bad_position: Option<u64>,
     /// What is wrong; at most 20 of each kind.
@@ -106,6 +110,9 @@ pub struct Report {
     pub findings_total: u64,
     /// Things worth knowing that are no damage.
     pub notes: Vec<String>,
+    /// From which position on events are not those that were signed for, as the checkpoints tell.
+    #[serde(skip)]
+    pub(super) unsigned_from: Option<u64>,
 }
 
 impl Report {
@@ -122,6 +129,7 @@ impl Report {
 
     pub(super) fn conclude(mut self) -> Self {
         self.ok = self.findings_total == 0;
+        self.first_bad_position = self.first_bad_position.or(self.unsigned_from);
         self.findings.sort_by_key(|finding| (finding.position.unwrap_or(u64::MAX), finding.damage));
         self
     }
