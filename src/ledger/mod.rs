@@ -107,7 +107,7 @@ impl Ledger {
     /// that comes back. An event whose source and dedup are known already is not recorded again; its place is returned.
     ///
     /// # Errors
-    /// `Draft`, `WrongVersion`, `DedupConflict`: nothing was recorded. `CannotWrite`, `Stopped`: nothing was recorded.
+    /// `Draft`, `Refused`, `WrongVersion`, `DedupConflict`: nothing was recorded. `CannotWrite`, `Stopped`: nothing was recorded.
     /// `OutcomeUnknown`: send the same events again, later.
     pub async fn append(&self, drafts: Vec<Draft>) -> Result<Acknowledged> {
         self.submit(drafts).await?.wait().await
@@ -116,8 +116,16 @@ impl Ledger {
     /// Hands events to the writer, in the order of the calls, without waiting for their commit.
     ///
     /// # Errors
-    /// `Draft`, for events that cannot be recorded; `Stopped`.
+    /// `Draft`, for events that cannot be recorded; `Refused` for what only the ledger can say of itself; `Stopped`.
     pub async fn submit(&self, drafts: Vec<Draft>) -> Result<Pending> {
+        match drafts.iter().position(|draft| only_the_ledger_says(&draft.data)) {
+            None => self.submit_own(drafts).await,
+            Some(index) => Err(Error::Refused(format!("event {index} of the request: only the ledger itself says so"))),
+        }
+    }
+
+    /// Submits events, the ledger's own among them.
+    async fn submit_own(&self, drafts: Vec<Draft>) -> Result<Pending> {
         let writer = self.writer()?;
         if drafts.iter().any(|draft| matches!(draft.data, Data::SubjectErased(_) | Data::EvidenceErased(_))) {
             return self.submit_erasure(drafts).await;
@@ -492,6 +500,11 @@ fn read<T>(lock: &RwLock<T>) -> std::sync::RwLockReadGuard<'_, T> {
 
 fn write<T>(lock: &RwLock<T>) -> std::sync::RwLockWriteGuard<'_, T> {
     lock.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What verification rests on, and nobody else can know.
+fn only_the_ledger_says(data: &Data) -> bool {
+    matches!(data, Data::LedgerCreated(_) | Data::LedgerRestored(_) | Data::HeadsCommitted(_) | Data::KeyRotated(_))
 }
 
 fn erased_blobs(drafts: &[Draft]) -> Vec<event::Hex32> {

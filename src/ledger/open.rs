@@ -231,7 +231,7 @@ impl Ledger {
     /// # Errors
     /// As for appending.
     pub async fn say(&self, data: impl Into<Data>, dedup: &str) -> Result<Position> {
-        let done = self.append(vec![self.own_draft(data, dedup)?]).await?;
+        let done = self.submit_own(vec![self.own_draft(data, dedup)?]).await?.wait().await?;
         done.placed.first().map(|placed| placed.position).ok_or_else(|| Error::Internal("no place".to_owned()))
     }
 

@@ -81,7 +81,7 @@ impl Visitor for Sealer<'_> {
                 Ok(())
             }
             Subject::Id(id) if self.people.strangers.contains(id) => {
-                Err(event::Error::field("subject", format!("nobody is known as {id}: give the identity")))
+                Err(event::Error::field("subject", format!("nobody has the pseudonym {id}: give the identity")))
             }
             Subject::Id(_) => Ok(()),
         }

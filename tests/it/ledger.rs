@@ -245,7 +245,7 @@ async fn nobody_can_be_named_by_a_pseudonym_that_was_never_given() {
     ledger.append(vec![by(1, known.clone())]).await.unwrap();
     let error = ledger.append(vec![by(2, known), by(3, stranger.clone())]).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Invalid);
-    assert!(error.to_string().contains("event 1 of the request: actor.subject: nobody is known as sbj_aaa"), "{error}");
+    assert!(error.to_string().contains("event 1 of the request: actor.subject: nobody has the pseudonym sbj_aaa"), "{error}");
 
     // A name that looks like a pseudonym is none.
     let mut namesake = draft(STREAM, 4);
