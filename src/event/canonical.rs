@@ -1,6 +1,6 @@
 //! The restricted JSON of a leaf: RFC 8785 (JCS) with everything left out on which parsers disagree.
 //!
-//! Objects with ASCII keys in ascending order and no duplicates, arrays, strings, booleans and integers
+//! Objects with ASCII keys that need no escapes, in ascending order and without duplicates, arrays, strings, booleans and integers
 //! within ±(2^53-1). No floats, no null, no white space. Under these rules the sort order of RFC 8785
 //! (UTF-16 code units) is plain byte order.
 
@@ -55,7 +55,7 @@ impl Value {
 /// Reads JSON in any layout, refusing what has no canonical form.
 ///
 /// # Errors
-/// [`Error::Json`] with line and column: a duplicate or non-ASCII key, a float, an integer beyond 2^53-1, null,
+/// [`Error::Json`] with line and column: a duplicate key, one that is not ASCII or needs an escape, a float, an integer beyond 2^53-1, null,
 /// nesting deeper than [`DEPTH_MAX`], invalid UTF-8, trailing bytes.
 pub fn parse(bytes: &[u8]) -> Result<Value, Error> {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
@@ -109,6 +109,7 @@ pub fn write_string(out: &mut Vec<u8>, text: &str) {
     serde_json::to_writer(out, text).unwrap_or_default();
 }
 
+#[derive(Clone, Copy)]
 struct Seed {
     depth: usize,
 }
@@ -121,7 +122,7 @@ impl Seed {
         de::DeserializeSeed::deserialize(self, deserializer).map_err(|error| Error::Json(error.to_string()))
     }
 
-    fn deeper<E: de::Error>(&self) -> Result<Self, E> {
+    fn deeper<E: de::Error>(self) -> Result<Self, E> {
         if self.depth >= DEPTH_MAX {
             return Err(E::custom(format_args!("nested deeper than {DEPTH_MAX}")));
         }
@@ -170,22 +171,28 @@ impl<'de> de::Visitor<'de> for Seed {
         Err(E::custom("null: leave the field out"))
     }
     fn visit_seq<A: de::SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
+        let inside = self.deeper()?;
         let mut items = Vec::new();
-        while let Some(item) = seq.next_element_seed(self.deeper()?)? {
+        while let Some(item) = seq.next_element_seed(inside)? {
             items.push(item);
         }
         Ok(Value::Array(items))
     }
     fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+        let inside = self.deeper()?;
         let mut members = BTreeMap::new();
         while let Some(key) = map.next_key::<String>()? {
             if !key.is_ascii() {
                 return Err(de::Error::custom(format_args!("key {key:?} is not ASCII")));
             }
+            // Such keys would sort differently by their spelling and by what they mean.
+            if key.bytes().any(|byte| byte < 0x20 || matches!(byte, b'"' | b'\\')) {
+                return Err(de::Error::custom(format_args!("key {key:?} needs an escape")));
+            }
             if members.contains_key(&key) {
                 return Err(de::Error::custom(format_args!("duplicate key {key:?}")));
             }
-            let member = map.next_value_seed(self.deeper()?)?;
+            let member = map.next_value_seed(inside)?;
             members.insert(key, member);
         }
         Ok(Value::Object(members))
@@ -444,6 +451,10 @@ mod tests {
             ("99999999999999999999999", "not an integer"),
             ("null", "null"),
             (r#"{"é":1}"#, "not ASCII"),
+            (r#"{"a\"b":1}"#, "needs an escape"),
+            (r#"{"a\\b":1}"#, "needs an escape"),
+            (r#"{"a\nb":1}"#, "needs an escape"),
+            (r#"{"\u001f":1}"#, "needs an escape"),
             ("NaN", "expected"),
             ("[1]x", "trailing"),
             ("\"\\ud800\"", "hex escape"),
@@ -455,6 +466,12 @@ mod tests {
         assert!(parse(&[b'"', 0xff, b'"']).is_err());
         let deep = format!("{}{}", "[".repeat(40), "]".repeat(40));
         assert!(parse(deep.as_bytes()).unwrap_err().to_string().contains("nested deeper"));
+        for innermost in ["[]", "{}", "1", "[1]", r#"{"a":1}"#] {
+            for depth in DEPTH_MAX - 2..=DEPTH_MAX + 1 {
+                let text = format!("{}{innermost}{}", "[".repeat(depth), "]".repeat(depth));
+                assert_eq!(parse(text.as_bytes()).is_ok(), check(text.as_bytes()).is_ok(), "{text}");
+            }
+        }
         let very_deep = "[".repeat(100_000);
         assert!(parse(very_deep.as_bytes()).is_err() && check(very_deep.as_bytes()).is_err());
     }
