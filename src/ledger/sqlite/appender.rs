@@ -13,7 +13,6 @@ use super::connection::{Access, Store, WalLimits};
 /// The one writer of a SQLite ledger.
 pub(super) struct SqliteAppender {
     connection: Connection,
-    size: u64,
     since_checkpoint: usize,
     since_restart: usize,
     limits: WalLimits,
@@ -40,12 +39,9 @@ impl Distrust {
 impl SqliteAppender {
     pub(super) fn open(store: &Store) -> Result<Self> {
         let connection = store.open(Access::Write)?;
-        let last: Option<i64> = connection.query_row("SELECT max(position) FROM event", [], |row| row.get(0))?;
-        let size = to_u64(last.map_or(0, |last| last.saturating_add(1)))?;
         let distrust = Distrust::default();
         Ok(Self {
             connection,
-            size,
             since_checkpoint: 0,
             since_restart: 0,
             limits: store.wal(),
@@ -54,8 +50,15 @@ impl SqliteAppender {
         })
     }
 
-    fn apply(&mut self, batch: &Batch) -> Result<(), rusqlite::Error> {
+    /// Applies a batch, unless the log has another size than it expects: then it returns that size.
+    fn apply(&mut self, batch: &Batch) -> Result<Option<i64>, rusqlite::Error> {
         let transaction = self.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+        let last: Option<i64> =
+            transaction.prepare_cached("SELECT max(position) FROM event")?.query_row([], |row| row.get(0))?;
+        let size = last.map_or(0, |last| last.saturating_add(1));
+        if size != to_i64(batch.first) {
+            return Ok(Some(size));
+        }
         {
             let mut insert = transaction.prepare_cached("INSERT INTO event (position, leaf) VALUES (?1, ?2)")?;
             for (position, leaf) in (batch.first..).zip(&batch.leaves) {
@@ -88,7 +91,8 @@ impl SqliteAppender {
                 transaction.execute("DELETE FROM sealed WHERE id = ?1", [value.as_str()])?;
             }
         }
-        transaction.commit()
+        transaction.commit()?;
+        Ok(None)
     }
 }
 
@@ -97,14 +101,12 @@ impl Appender for SqliteAppender {
         if let Some(why) = self.distrust.0.get() {
             return Err(AppendError::Fatal(Error::CannotWrite { what: why.clone(), source: None }));
         }
-        if batch.first != self.size {
-            return Err(AppendError::Moved { size: self.size });
-        }
         if batch.leaves.is_empty() != batch.checkpoint.is_none() {
             return Err(AppendError::Refused(Error::Internal("a checkpoint goes with leaves".to_owned())));
         }
-        self.apply(batch).map_err(|error| self.judge(error))?;
-        self.size += batch.leaves.len() as u64;
+        if let Some(size) = self.apply(batch).map_err(|error| self.judge(error))? {
+            return Err(AppendError::Moved { size: to_u64(size).map_err(AppendError::Fatal)? });
+        }
         let bytes: usize = batch.leaves.iter().map(|leaf| leaf.len() + 40).sum::<usize>() + 32_768;
         self.since_checkpoint += bytes;
         self.since_restart += bytes;
