@@ -117,6 +117,9 @@ impl VerifierKey {
             return Err(NoteError::Key("its id is not that of its name and key"));
         }
         let key = VerifyingKey::from_bytes(&key).map_err(|_why| NoteError::Key("it is not a point of the curve"))?;
+        if key.is_weak() {
+            return Err(NoteError::Key("it is of small order: such a key signs anything"));
+        }
         Ok(Self { name: name.to_owned(), id, algorithm, key })
     }
 
