@@ -8,6 +8,8 @@
 
 mod api;
 mod faults;
+mod attacks;
+mod judges;
 mod ledger;
 mod support;
 mod tidy;
