@@ -3,7 +3,7 @@
 use plimsoll::event::{Expected, Peek, Recorded};
 use plimsoll::ledger::{Error, Filter, Kind, Ledger, PageLimit};
 
-use crate::support::{House, commit_draft, draft};
+use crate::support::{House, commit_draft, draft, opened};
 
 const STREAM: &str = "repo/example.com/app";
 
@@ -181,16 +181,16 @@ async fn a_rolled_back_database_is_refused_unless_told_and_then_says_so() {
         }
     }
     std::fs::copy(&old, house.data().ledger()).unwrap();
-    let error = Ledger::open(house.options()).await.err().unwrap();
+    let error = opened(house.options()).await.err().unwrap();
     assert!(matches!(error, Error::RolledBack { database: 11, known: 21, .. }), "{error}");
 
     let mut options = house.options();
     options.accept_rollback = Some("the disk broke".to_owned());
-    let ledger = Ledger::open(options).await.unwrap();
+    let ledger = opened(options).await.unwrap();
     let event = Recorded::parse(ledger.leaf(11).unwrap()).unwrap();
     assert_eq!(event.envelope().type_name, "ledger.restored");
     drop(ledger);
-    Ledger::open(house.options()).await.unwrap();
+    opened(house.options()).await.unwrap();
 }
 
 #[tokio::test]
@@ -245,7 +245,10 @@ async fn nobody_can_be_named_by_a_pseudonym_that_was_never_given() {
     ledger.append(vec![by(1, known.clone())]).await.unwrap();
     let error = ledger.append(vec![by(2, known), by(3, stranger.clone())]).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Invalid);
-    assert!(error.to_string().contains("event 1 of the request: actor.subject: nobody has the pseudonym sbj_aaa"), "{error}");
+    assert!(
+        error.to_string().contains("event 1 of the request: actor.subject: nobody has the pseudonym sbj_aaa"),
+        "{error}"
+    );
 
     // A name that looks like a pseudonym is none.
     let mut namesake = draft(STREAM, 4);

@@ -7,8 +7,8 @@
 )]
 
 mod api;
-mod faults;
 mod attacks;
+mod faults;
 mod judges;
 mod ledger;
 mod support;

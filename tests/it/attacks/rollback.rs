@@ -91,7 +91,7 @@ async fn a_tail_cut_and_signed_again_is_known_to_the_guard_and_to_everyone_who_r
     cut_and_sign(&scene, 600);
     scene.verify().is_only("rolled_back", Some(600));
     let before = state(&scene);
-    let error = Ledger::open(scene.house.options()).await.err().unwrap();
+    let error = crate::support::opened(scene.house.options()).await.err().unwrap();
     assert!(matches!(error, Error::RolledBack { database: 600, known: SIZE, .. }), "{error}");
     assert_eq!(state(&scene), before, "nothing is written before somebody says so");
     // Without the guard the log agrees with itself: only memory helps.
@@ -113,7 +113,7 @@ async fn an_old_copy_of_the_database_is_refused_before_anything_is_written() {
     let (old, _, after) = grow(&scene).await;
     put_back(&scene, old.path(), false);
     let before = state(&scene);
-    let error = Ledger::open(scene.house.options()).await.err().unwrap();
+    let error = crate::support::opened(scene.house.options()).await.err().unwrap();
     assert!(matches!(error, Error::RolledBack { database: SIZE, .. }), "{error}");
     assert_eq!(state(&scene), before);
     scene.verify().is_only("rolled_back", Some(SIZE));
@@ -192,7 +192,7 @@ async fn another_root_of_the_same_size_under_a_valid_signature_is_known_to_who_r
         .unwrap();
     scene.verify().is_damage(&["bad_root"], Some(LAST + 1));
     scene.outsiders_refuse("and the checkpoint has");
-    assert!(Ledger::open(scene.house.options()).await.is_err());
+    assert!(crate::support::opened(scene.house.options()).await.is_err());
 }
 
 #[tokio::test]

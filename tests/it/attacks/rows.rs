@@ -163,7 +163,7 @@ async fn a_cut_tail_is_missed_by_its_checkpoint() {
     judges::whole_log(dir.path(), &scene.vkey).unwrap_err();
     let (code, said) = judges::python_log(dir.path(), &scene.vkey);
     assert!(code == 1 && said.contains("tile/entries/002.p/102: missing"), "{said}");
-    let error = Ledger::open(scene.house.options()).await.err().unwrap();
+    let error = crate::support::opened(scene.house.options()).await.err().unwrap();
     assert!(error.to_string().contains("600"), "{error}");
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use plimsoll::event::ledger::{ErasureGround, SubjectErased};
 use plimsoll::event::{Draft, EventId, Recorded};
 use plimsoll::ledger::{
-    Acknowledged, Creation, Engine, Error, Filter, Index, Kind, Ledger, Options, PageLimit, SqliteEngine, Store,
+    Acknowledged, Engine, Error, Filter, Index, Kind, Ledger, Options, PageLimit, SqliteEngine, Store,
 };
 use plimsoll_test_vfs::{Effect, Fault, Operation, Vfs, ffi};
 
@@ -33,7 +33,7 @@ impl Rig {
     }
 
     async fn open(&self) -> Result<Ledger, Error> {
-        Ledger::open_or_create(self.options(), Creation { origin: Some("ledger.example/test".to_owned()) }).await
+        crate::support::opened(self.options()).await
     }
 }
 

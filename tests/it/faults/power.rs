@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use plimsoll::event::{Data, SealedId, Subject};
-use plimsoll::ledger::{DataDir, Engine, Index, Ledger, Options, Request, SqliteEngine, Store};
+use plimsoll::ledger::{DataDir, Engine, Index, Options, Request, SqliteEngine, Store};
 use plimsoll_test_vfs::image::{Chance, Everything, Fate, Nothing, TornLast, after_power_loss};
 use plimsoll_test_vfs::{Change, Logged, Vfs};
 
@@ -95,7 +95,7 @@ async fn check(run: &Run, prefix: usize, files: &BTreeMap<PathBuf, Vec<u8>>) -> 
     place(&dir, files.iter().map(|(path, content)| (path.as_path(), &content[..])));
     let mut options = Options::new(dir.clone(), "power loss");
     options.clock = Arc::new(FixedClock::new());
-    let ledger = Ledger::open(options).await.map_err(|error| format!("it does not open: {error:?}"))?;
+    let ledger = crate::support::opened(options).await.map_err(|error| format!("it does not open: {error:?}"))?;
     let found = leaves(&**ledger.engine());
     // A ledger that was not born yet is born now.
     let size = if found.len() == 1 && acknowledged.size == 0 { next } else { found.len() as u64 };

@@ -1,11 +1,11 @@
 //! What the tests share: a ledger in a temporary directory with a clock and chance of its own.
 
 pub mod http;
-pub mod program;
-pub mod served;
 pub mod memory;
 pub mod process;
+pub mod program;
 pub mod rig;
+pub mod served;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -48,6 +48,21 @@ impl Entropy for CountingEntropy {
     }
 }
 
+/// Opens or makes a ledger. Another test that starts a program has our descriptors for an instant between its fork and its
+/// exec, our lock among them: so a lock that was given back may seem taken, for as long as that.
+pub async fn opened(options: Options) -> plimsoll::ledger::Result<Ledger> {
+    let started = std::time::Instant::now();
+    loop {
+        let creation = Creation { origin: Some("ledger.example/test".to_owned()) };
+        match Ledger::open_or_create(options.clone(), creation).await {
+            Err(plimsoll::ledger::Error::Busy { .. }) if started.elapsed().as_secs() < 10 => {
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            }
+            opened => return opened,
+        }
+    }
+}
+
 /// A ledger in a directory that goes with it.
 pub struct House {
     pub dir: tempfile::TempDir,
@@ -71,8 +86,7 @@ impl House {
     }
 
     pub async fn open(&self) -> Ledger {
-        let creation = Creation { origin: Some("ledger.example/test".to_owned()) };
-        Ledger::open_or_create(self.options(), creation).await.unwrap()
+        opened(self.options()).await.unwrap()
     }
 }
 
