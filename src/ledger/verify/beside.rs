@@ -72,6 +72,14 @@ impl<'a> Beside<'a> {
                 if commitment(&row.salt, &row.value) != reference.commitment.to_bytes() {
                     report.find(Damage::BadPrivateValue, position, format!("value {id} does not open its commitment"));
                 }
+                // Else the erasure of its actor would pass it by.
+                if row.owner != event.envelope().actor {
+                    report.find(
+                        Damage::BadPrivateValue,
+                        position,
+                        format!("value {id} is not the actor's of its event"),
+                    );
+                }
             }
             Ok(None) => self.missing.push((id.clone(), event.envelope().position.0, event.envelope().actor.clone())),
             Err(error) => report.find(Damage::Unreadable, position, format!("value {id}: {error}")),
