@@ -2,13 +2,14 @@
 
 use std::sync::{Arc, OnceLock, mpsc};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, ffi, params};
 
 use super::super::engine::{AppendError, Appender, Batch};
 use super::super::error::{to_i64, to_u64};
 use super::super::{Error, Result};
-use super::connection::{Access, Store, WalLimits};
+use super::connection::{Access, BUSY_TIMEOUT, Store, WalLimits};
 
 /// The one writer of a SQLite ledger.
 pub(super) struct SqliteAppender {
@@ -17,6 +18,8 @@ pub(super) struct SqliteAppender {
     since_restart: usize,
     limits: WalLimits,
     distrust: Distrust,
+    /// Something was erased whose bytes may still be in the write-ahead log.
+    scrub_due: bool,
     checkpointer: Checkpointer,
 }
 
@@ -47,6 +50,7 @@ impl SqliteAppender {
             limits: store.wal(),
             checkpointer: Checkpointer::start(store, distrust.clone())?,
             distrust,
+            scrub_due: false,
         })
     }
 
@@ -112,13 +116,20 @@ impl Appender for SqliteAppender {
         self.since_restart += bytes;
         if batch.erase != super::super::engine::Erasure::default() {
             // The erased bytes must also leave the write-ahead log.
-            self.restart_wal("TRUNCATE");
+            self.scrub_due = !self.restart_wal("TRUNCATE");
         }
         Ok(())
     }
 
     fn maintain(&mut self) {
-        if self.since_restart >= self.limits.restart {
+        if self.scrub_due {
+            // Not waiting for readers: there will be another moment.
+            let patient = self.connection.busy_timeout(Duration::ZERO).is_ok();
+            self.scrub_due = !self.restart_wal("TRUNCATE");
+            if patient && let Err(error) = self.connection.busy_timeout(BUSY_TIMEOUT) {
+                tracing::warn!(%error, "the writer will not wait for other processes");
+            }
+        } else if self.since_restart >= self.limits.restart {
             self.restart_wal("PASSIVE");
         } else if self.since_checkpoint >= self.limits.checkpoint {
             self.since_checkpoint = 0;
@@ -128,7 +139,8 @@ impl Appender for SqliteAppender {
 }
 
 impl SqliteAppender {
-    fn restart_wal(&mut self, mode: &str) {
+    /// Copies the whole write-ahead log into the database, so that it starts over. Returns whether that was done.
+    fn restart_wal(&mut self, mode: &str) -> bool {
         let done: Result<(i64, i64, i64), _> =
             self.connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| {
                 Ok((row.get(0)?, row.get(1)?, row.get(2)?))
@@ -138,6 +150,7 @@ impl SqliteAppender {
             Ok((0, log, copied)) if log == copied => {
                 self.since_checkpoint = 0;
                 self.since_restart = 0;
+                return true;
             }
             // A reader is still using old pages; again after some more batches.
             Ok(_) => self.since_restart = self.limits.restart / 2,
@@ -147,6 +160,7 @@ impl SqliteAppender {
                 self.since_restart = self.limits.restart / 2;
             }
         }
+        false
     }
 
     /// Tells errors after which nothing was applied for certain from those that leave it open.

@@ -10,6 +10,9 @@ use super::super::{Error, Result};
 /// Oldest SQLite whose write-ahead log may be checkpointed by one connection while another writes (3.51.3).
 const SQLITE_MIN: i32 = 3_051_003;
 
+/// How long a connection waits for another one that is in its way.
+pub(super) const BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
+
 /// A database file and how its connections are set up.
 #[derive(Debug, Clone)]
 pub struct Store {
@@ -127,7 +130,7 @@ impl Store {
             Some(vfs) => Connection::open_with_flags_and_vfs(&self.path, flags, vfs.as_str())?,
             None => Connection::open_with_flags(&self.path, flags)?,
         };
-        connection.busy_timeout(std::time::Duration::from_secs(10))?;
+        connection.busy_timeout(BUSY_TIMEOUT)?;
         connection.set_prepared_statement_cache_capacity(32);
         match access {
             Access::Write => self.set_up_writer(&connection)?,
