@@ -2,6 +2,7 @@
 
 mod commit;
 mod corruption;
+mod erasure;
 mod kill;
 mod power;
 mod processes;
