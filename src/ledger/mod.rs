@@ -184,7 +184,10 @@ impl Ledger {
                 }
             }
             let inner = &self.inner;
-            let people = seal::People { pseudonyms: &pseudonyms, strangers: &strangers };
+            // What is recorded already may name somebody who was erased since.
+            let again = !strangers.is_empty() && self.is_known(&draft).await?;
+            let strangers = if again { &[][..] } else { &strangers };
+            let people = seal::People { pseudonyms: &pseudonyms, strangers };
             let sealed = seal::seal(&mut draft, people, &*inner.clock, &*inner.entropy)
                 .map_err(|error| Error::Draft { index, error })?;
             request.sealed.extend(sealed.into_iter().map(|row| (index, row)));
@@ -195,6 +198,11 @@ impl Ledger {
             request.events.push(Prepared::new(&draft).map_err(|error| Error::Draft { index, error })?);
         }
         Ok(request)
+    }
+
+    async fn is_known(&self, draft: &Draft) -> Result<bool> {
+        let key = index::dedup_key(draft.source.as_str(), draft.dedup.as_str());
+        self.blocking(move |ledger| Ok(ledger.inner.index.dedup(&key)?.is_some())).await
     }
 
     /// Those of the pseudonyms that nobody is behind: never given, or erased.
