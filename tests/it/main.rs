@@ -9,8 +9,11 @@
 mod api;
 mod attacks;
 mod faults;
+mod conformance;
+mod foreign;
 mod judges;
 mod ledger;
 mod support;
 mod tidy;
+mod vectors;
 mod vocabulary;
