@@ -100,6 +100,14 @@ fn envelope(position: u64, leaf: &[u8]) -> Result<SeenEnvelope> {
             .recorded_at
             .as_bytes()
             .try_into()
-            .map_err(|_why| corrupt(format!("recorded_at is {:?}", peek.recorded_at)))?,
+            .ok()
+            .filter(is_time)
+            .ok_or_else(|| corrupt(format!("recorded_at is {:?}", peek.recorded_at)))?,
     })
+}
+
+/// Whether a text is a time as the ledger writes it; only those compare as text.
+fn is_time(text: &[u8; 27]) -> bool {
+    let form = b"0000-00-00T00:00:00.000000Z";
+    text.iter().zip(form).all(|(byte, form)| if *form == b'0' { byte.is_ascii_digit() } else { byte == form })
 }

@@ -94,6 +94,23 @@ fn an_event_dated_back_is_found_by_the_order_of_events() {
     assert!(code == 1 && said.contains("entry 400: recorded_at 2025"), "{said}");
 }
 
+#[test]
+fn a_time_in_another_spelling_is_no_time_of_the_ledger() {
+    // 21: compared as text, as the verifiers do, it would hide what it means.
+    for other in ["2026-03-04T12:00:00.0+01:00", "2026-03-04t12:00:00.000000Z", "2026-03-04T12:00:00.00000Z"] {
+        let dir = forge(&leaves(6, |n, leaf| {
+            if n == 4 {
+                replaced(leaf, "\"recorded_at\":\"2026-03-04T12:00:00.000000Z", &format!("\"recorded_at\":\"{other}"));
+            }
+        }));
+        let report = judge(dir.path(), &key().verifier_key());
+        assert_eq!(report.first_bad_position, Some(4), "{other}: {report:?}");
+        assert!(kinds(&report).contains(&"BadEnvelope".to_owned()), "{other}: {report:?}");
+        let (code, said) = judges::python_log(dir.path(), &key().verifier_key().to_string());
+        assert!(code == 1 && said.contains("entry 4: recorded_at"), "{said}");
+    }
+}
+
 #[tokio::test]
 async fn a_clock_far_ahead_is_found_by_whoever_has_the_right_time() {
     // 22
