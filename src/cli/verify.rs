@@ -10,7 +10,7 @@ use super::import::bar;
 use super::{Settings, print, print_json};
 use crate::ledger::tree::VerifierKey;
 use crate::ledger::verify::{Checks, Report, TileSource, verify as verify_log, verify_tiles};
-use crate::ledger::{Clock, DataDir, Guard, Index, Receipt, SystemClock};
+use crate::ledger::{Clock, DataDir, Engine, Guard, Index, Receipt, SystemClock};
 
 #[derive(Debug, Args)]
 pub(super) struct Verify {
@@ -47,16 +47,23 @@ pub(super) async fn verify(settings: &Settings, args: Verify) -> Result<Outcome,
         if !is_data {
             return verify_tiles(&TileSource::new(path), &key, remembered.as_deref(), now, &mut progress);
         }
-        let checks = checks(&data, key, guard, remembered)?;
-        verify_log(&checks, &mut progress)
+        match crate::ledger::open_engine_read_only(&data) {
+            Ok(engine) => verify_log(&checks(&data, engine, key, guard, remembered)?, &mut progress),
+            Err(error) => Ok(Report::unreadable(key.name(), &error)),
+        }
     });
     let report = report.await.map_err(|error| Exit::no(format!("verification failed: {error}")))??;
     tell(settings, &report)
 }
 
 /// Everything there is to check in a data directory. Reads only, and needs nothing of it to be intact.
-fn checks(data: &DataDir, key: VerifierKey, guard: Guard, remembered: Option<String>) -> crate::ledger::Result<Checks> {
-    let engine = crate::ledger::open_engine_read_only(data)?;
+fn checks(
+    data: &DataDir,
+    engine: Arc<dyn Engine>,
+    key: VerifierKey,
+    guard: Guard,
+    remembered: Option<String>,
+) -> crate::ledger::Result<Checks> {
     // As it is stored: one that was opened for use would have been brought into agreement with the log.
     let index = Index::as_stored(&data.index(), key.name()).map(Arc::new);
     let evidence = Some(crate::ledger::Evidence::local(&data.evidence())?);

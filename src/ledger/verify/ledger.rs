@@ -20,6 +20,9 @@ use crate::event::Timestamp;
 /// Events of one stretch: little enough that a few stretches in memory are no burden.
 const STRETCH: u64 = 256 * 16;
 
+/// Stretches whose beginning cannot be found before the rest is given up.
+const FAILURES_MAX: u32 = 1_000;
+
 /// What to verify, and against what.
 pub struct Checks {
     /// The log.
@@ -53,7 +56,7 @@ pub fn verify(checks: &Checks, progress: &mut Progress<'_>) -> Result<Report> {
         Ok(head) => head.size,
         Err(error) => {
             report.find(Damage::BadSize, None, error.to_string());
-            last_position(&*checks.engine)?.map_or(0, |last| last + 1)
+            last_position(&*checks.engine, &mut report).map_or(0, |last| last.saturating_add(1))
         }
     };
     let mut notes = Notes::load(checks, size, &mut report);
@@ -89,44 +92,59 @@ pub fn verify(checks: &Checks, progress: &mut Progress<'_>) -> Result<Report> {
     Ok(report.conclude())
 }
 
-fn last_position(engine: &dyn Engine) -> Result<Option<u64>> {
+fn last_position(engine: &dyn Engine, report: &mut Report) -> Option<u64> {
     let mut last = None;
-    engine.read(0..u64::MAX, true, &mut |position, _| {
+    let read = engine.read(0..u64::MAX, true, &mut |position, _| {
         last = Some(position);
         Ok(false)
-    })?;
-    Ok(last)
+    });
+    if let Err(error) = read {
+        report.find(Damage::Unreadable, None, error.to_string());
+    }
+    last
 }
 
-/// Where the next stretch begins. Positions that do not exist are passed over, so that a stray row far beyond the end
-/// does not make anybody count up to it.
-fn next_stretch(engine: &dyn Engine, from: &mut (u64, u64), size: u64) -> Option<(u64, Range<u64>)> {
-    let (n, start) = *from;
-    let mut first = None;
-    let found = engine.read(start..size, false, &mut |position, _| {
-        first = Some(position);
-        Ok(false)
-    });
-    // What cannot be read is told where the stretch is read.
-    let start = if found.is_err() { (start < size).then_some(start) } else { first };
-    let range = start.map(|start| start..start.saturating_add(STRETCH).min(size));
-    *from = (n + 1, range.as_ref().map_or(size, |range| range.end));
-    range.map(|range| (n, range))
+/// Hands out stretches in order. Positions that do not exist are passed over, so that a stray row far beyond the end does
+/// not make anybody count up to it.
+struct Cursor {
+    n: u64,
+    from: u64,
+    size: u64,
+    failures: u32,
+}
+
+impl Cursor {
+    fn next(&mut self, engine: &dyn Engine) -> Option<(u64, Range<u64>)> {
+        let mut first = None;
+        let found = engine.read(self.from..self.size, false, &mut |position, _| {
+            first = Some(position);
+            Ok(false)
+        });
+        if found.is_err() {
+            // What cannot be read is told where the stretch is read; what cannot be read on and on ends somewhere.
+            self.failures += 1;
+            first = (self.from < self.size && self.failures <= FAILURES_MAX).then_some(self.from);
+        }
+        let range = first?..first?.saturating_add(STRETCH).min(self.size);
+        let n = self.n;
+        (self.n, self.from) = (n + 1, range.end);
+        Some((n, range))
+    }
 }
 
 /// Reads all stretches on several threads, and shows them in order on this one.
 fn stretches(checks: &Checks, size: u64, mut show: impl FnMut(Result<Stretch>)) {
     let threads = checks.threads.max(1);
-    let from = Mutex::new((0_u64, 0_u64));
+    let cursor = Mutex::new(Cursor { n: 0, from: 0, size, failures: 0 });
     std::thread::scope(|scope| {
         // One lane per thread, each bounded, so that no reader runs far ahead of what is shown.
         let lanes: Vec<_> = (0..threads)
             .map(|_| {
                 let (sender, lane) = mpsc::sync_channel::<(u64, Result<Stretch>)>(2);
-                let from = &from;
+                let cursor = &cursor;
                 scope.spawn(move || {
                     let engine = &*checks.engine;
-                    let next = || next_stretch(engine, &mut from.lock().unwrap_or_else(PoisonError::into_inner), size);
+                    let next = || cursor.lock().unwrap_or_else(PoisonError::into_inner).next(engine);
                     while let Some((n, range)) = next() {
                         if sender.send((n, scan(engine, range))).is_err() {
                             return;

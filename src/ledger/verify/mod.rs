@@ -116,6 +116,14 @@ pub struct Report {
 }
 
 impl Report {
+    /// The report on a log of which nothing can be read.
+    #[must_use]
+    pub fn unreadable(origin: &str, why: &super::Error) -> Self {
+        let mut report = Self { origin: origin.to_owned(), ..Self::default() };
+        report.find(Damage::Unreadable, None, why.to_string());
+        report.conclude()
+    }
+
     /// Adds a finding.
     pub(super) fn find(&mut self, damage: Damage, position: Option<u64>, detail: impl Into<String>) {
         self.findings_total += 1;

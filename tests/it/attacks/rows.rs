@@ -192,3 +192,45 @@ async fn an_altered_index_is_told_from_a_damaged_log() {
         assert_eq!(scene.verify().code, 0, "{script}");
     }
 }
+
+/// Everything that SQL can see of the log and what stands beside it.
+fn dump(path: &Path) -> Option<String> {
+    let database = judges::database(path);
+    let sql = "SELECT (SELECT group_concat(position || hex(leaf)) FROM event)
+                   || (SELECT group_concat(size || note) FROM checkpoint)
+                   || (SELECT group_concat(id || owner || hex(salt) || value) FROM sealed)
+                   || (SELECT group_concat(id || hex(salt) || identity) FROM subject)";
+    database.query_row(sql, [], |row| row.get(0)).ok()
+}
+
+#[tokio::test]
+async fn a_byte_changed_anywhere_in_the_file_is_found_or_was_nobodys() {
+    // 1, below SQL: also in what SQLite itself needs to read the rows.
+    let scene = Scene::new().await;
+    scene.sql("PRAGMA wal_checkpoint(TRUNCATE)");
+    let file = scene.data().ledger();
+    let (whole, expected) = (std::fs::read(&file).unwrap(), dump(&file).unwrap());
+    let slow = std::env::var_os("PLIMSOLL_SLOW").is_some();
+    let step = whole.len() / if slow { 2_000 } else { 40 };
+    // The header, the roots of the tables, and everywhere.
+    let places = [0, 18, 28, 50, 60, 100, 103, 107].into_iter().chain((0..whole.len()).step_by(step).skip(1));
+    let mut found = 0;
+    for at in places {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 0x11;
+        for suffix in ["-wal", "-shm"] {
+            let _none = std::fs::remove_file(scene.data().root().join(format!("ledger.db{suffix}"))).is_err();
+        }
+        std::fs::write(&file, &bytes).unwrap();
+        let verdict = scene.verify();
+        match verdict.code {
+            0 => assert_eq!(dump(&file).as_ref(), Some(&expected), "byte {at}: nothing was found"),
+            1 => {
+                assert!(!verdict.kinds().is_empty(), "byte {at}: {}", verdict.report);
+                found += 1;
+            }
+            code => panic!("byte {at}: exit code {code}"),
+        }
+    }
+    assert!(found > 20, "only {found}");
+}
