@@ -12,8 +12,8 @@ use super::proof::{ProofError, verify_inclusion};
 
 const FIRST_LINE: &str = "c2sp.org/tlog-proof@v1";
 
-/// More siblings than any tree of 2^64 leaves can ask for.
-const HASHES_MAX: usize = 64;
+/// Most siblings of a proof: a tree of 2^63 leaves asks for as many.
+const HASHES_MAX: usize = 63;
 
 /// A proof that an entry is in a log.
 #[derive(Debug, Clone, PartialEq, Eq)]

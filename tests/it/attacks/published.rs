@@ -305,3 +305,40 @@ fn json_that_parsers_disagree_on_is_refused_at_the_door_and_found_in_a_log() {
         assert!(checked.is_err(), "{data}");
     }
 }
+
+#[tokio::test]
+async fn a_byte_changed_in_any_published_file_is_found() {
+    // 1, 23, 24: nothing that is published is without meaning.
+    let scene = Scene::new().await;
+    let dir = scene.publish();
+    let key: VerifierKey = scene.vkey.parse().unwrap();
+    assert!(judge(dir.path(), &key).ok);
+    let mut dirs = vec![dir.path().to_owned()];
+    let mut n_files = 0;
+    while let Some(at) = dirs.pop() {
+        for entry in std::fs::read_dir(at).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                dirs.push(path);
+                continue;
+            }
+            n_files += 1;
+            let whole = std::fs::read(&path).unwrap();
+            for at in (0..whole.len()).step_by(whole.len() / 12 + 1).chain([1, whole.len() - 1]) {
+                for bytes in [
+                    whole.iter().enumerate().map(|(n, byte)| byte ^ u8::from(n == at)).collect::<Vec<u8>>(),
+                    whole[..at].to_vec(),
+                    [&whole[..at], &[0], &whole[at..]].concat(),
+                ] {
+                    std::fs::write(&path, bytes).unwrap();
+                    assert!(!judge(dir.path(), &key).ok, "{}, byte {at}", path.display());
+                }
+            }
+            assert_eq!(judges::python_log(dir.path(), &scene.vkey).0, 1, "{}", path.display());
+            judges::whole_log(dir.path(), &scene.vkey).unwrap_err();
+            std::fs::write(&path, whole).unwrap();
+        }
+    }
+    assert_eq!(n_files, 8, "checkpoint, 3 bundles, 3 + 1 tiles");
+    assert!(judge(dir.path(), &key).ok);
+}
