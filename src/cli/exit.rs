@@ -105,9 +105,17 @@ impl From<crate::ingest::git::Error> for Exit {
         use crate::ingest::git::Error;
         let code = match &error {
             Error::Name(_) => 2,
-            Error::Open { source, .. } if source.class() == git2::ErrorClass::Net => 3,
+            Error::Fetch { source, .. } if unreachable(source) => 3,
             _ => 1,
         };
         Self { code, message: chain(&error) }
     }
+}
+
+/// Whether a remote could not be spoken to at all, or said that it cannot answer now.
+fn unreachable(error: &git2::Error) -> bool {
+    use git2::{ErrorClass, ErrorCode};
+    matches!(error.class(), ErrorClass::Net | ErrorClass::Os)
+        || error.code() == ErrorCode::Timeout
+        || error.message().contains("http status code: 5")
 }

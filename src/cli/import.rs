@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use super::access::Access;
 use super::exit::{Exit, Outcome};
 use super::{Settings, print, print_json};
-use crate::ingest::git::{self, Known, Progress, Releases, RepositoryName, Request, name_of};
+use crate::ingest::git::{self, Known, Login, Part, Progress, Releases, RepositoryName, Request, name_of};
 use crate::ledger::{Clock, SystemClock};
 
 #[derive(Debug, Subcommand)]
@@ -34,6 +34,9 @@ pub(super) struct Git {
     /// Where those tags were deployed
     #[arg(long, requires = "releases")]
     pub(super) environment: Option<String>,
+    /// A private key for SSH, without a passphrase [default: what the agent has]
+    #[arg(long, env = "PLIMSOLL_SSH_KEY", value_name = "FILE")]
+    pub(super) ssh_key: Option<PathBuf>,
 }
 
 pub(super) async fn git(settings: &Settings, args: Git) -> Result<Outcome, Exit> {
@@ -64,7 +67,7 @@ pub(super) struct Done {
 /// Imports a repository by any access.
 pub(super) async fn run(settings: &Settings, access: &mut Access, args: Git) -> Result<Done, Exit> {
     let bar = bar();
-    let opened = open(settings, &args.repository, bar.clone()).await?;
+    let opened = open(settings, &args, bar.clone()).await?;
     let name = match &args.name {
         Some(name) => RepositoryName::new(name)?,
         None => name_of(&args.repository, opened.origin.as_deref())?,
@@ -72,20 +75,33 @@ pub(super) async fn run(settings: &Settings, access: &mut Access, args: Git) -> 
     let releases = releases(&args, &name)?;
     let known = known(access, &name, releases.as_ref()).await?;
     let (stream, n_known) = (name.stream.to_string(), known.n_commits());
-    let request = Request { location: args.repository, name, known, releases, now: SystemClock.now() };
-    let (batches, received) = mpsc::channel(4);
-    let mut commits = 0;
+    let location = git::without_password(&args.repository);
+    let request = Request { location, name, known, releases, now: SystemClock.now() };
+    let ((commits, new_commits), (refs, new_refs)) = (mpsc::channel(4), mpsc::channel(4));
     let reading = tokio::task::spawn_blocking(move || {
-        let result = git::read(&opened, &request, &mut |drafts, progress: Progress| {
+        let (mut n_commits, mut commits) = (0, Some(commits));
+        let result = git::read(&opened, &request, &mut |part, drafts, progress: Progress| {
             bar.set_length(progress.total as u64);
             bar.set_position(progress.commits as u64);
-            commits = progress.commits;
-            batches.blocking_send(drafts).is_ok()
+            n_commits = progress.commits;
+            if part == Part::Refs {
+                commits = None;
+            }
+            commits.as_ref().unwrap_or(&refs).blocking_send(drafts).is_ok()
         });
         bar.finish_and_clear();
-        (result, commits)
+        (result, n_commits)
     });
-    let appended = access.append_all(received).await;
+    // Branches and tags only when every commit is recorded.
+    let mut appended = access.append_all(new_commits).await;
+    if let Ok(n_new) = &mut appended {
+        match access.append_all(new_refs).await {
+            Ok(n_refs) => *n_new += n_refs,
+            Err(exit) => appended = Err(exit),
+        }
+    } else {
+        drop(new_refs);
+    }
     let (read, commits) = reading.await.map_err(|error| Exit::no(format!("reading failed: {error}")))?;
     // A reader that was stopped was stopped by the writer's error, which says more.
     let events = appended?;
@@ -93,15 +109,15 @@ pub(super) async fn run(settings: &Settings, access: &mut Access, args: Git) -> 
     Ok(Done { stream, commits, known: n_known, events })
 }
 
-async fn open(settings: &Settings, location: &str, bar: ProgressBar) -> Result<git::Opened, Exit> {
+async fn open(settings: &Settings, args: &Git, bar: ProgressBar) -> Result<git::Opened, Exit> {
     let cache = if settings.server.is_some() {
         std::env::temp_dir().join("plimsoll-git")
     } else {
         settings.data.root().join("git")
     };
-    let location = location.to_owned();
+    let (location, login) = (args.repository.clone(), Login { ssh_key: args.ssh_key.clone() });
     let opened = tokio::task::spawn_blocking(move || {
-        git::open(&location, &cache, &mut |received, total| {
+        git::open(&location, &cache, &login, &mut |received, total| {
             bar.set_length(total as u64);
             bar.set_position(received as u64);
         })
@@ -148,5 +164,5 @@ pub(super) fn bar() -> ProgressBar {
 /// Where to import from by a flag of another command.
 pub(super) fn of(repository: PathBuf) -> Git {
     let repository = repository.to_string_lossy().into_owned();
-    Git { repository, name: None, service: None, releases: None, environment: None }
+    Git { repository, name: None, service: None, releases: None, environment: None, ssh_key: None }
 }

@@ -12,6 +12,7 @@ mod faults;
 mod conformance;
 mod foreign;
 mod fuzzed;
+mod import;
 mod judges;
 mod ledger;
 mod model;

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::event::{Data, Recorded};
+use crate::event::{Data, GitOid, Recorded};
 
 /// The commits, branches and tags of a repository that were recorded.
 #[derive(Debug, Clone, Default)]
@@ -21,6 +21,8 @@ pub(super) type RefName = Vec<u8>;
 pub(super) struct RefState {
     /// None when it is gone.
     pub(super) at: Option<String>,
+    /// The tag object on the way there, for annotated tags.
+    pub(super) object: Option<String>,
     pub(super) n_events: u64,
 }
 
@@ -36,15 +38,17 @@ impl Known {
             }
             Data::BranchUpdated(data) => {
                 let name = name(&data.branch, data.branch_hex.as_deref());
-                moved(&mut self.branches, name, data.after.map(|oid| oid.to_string()));
+                moved(&mut self.branches, name, data.after, None);
             }
             Data::TagCreated(data) => {
-                moved(&mut self.tags, name(&data.tag, data.tag_hex.as_deref()), Some(data.target.to_string()));
+                let name = name(&data.tag, data.tag_hex.as_deref());
+                moved(&mut self.tags, name, Some(data.target), data.tag_object);
             }
             Data::TagMoved(data) => {
-                moved(&mut self.tags, name(&data.tag, data.tag_hex.as_deref()), Some(data.after.to_string()));
+                let name = name(&data.tag, data.tag_hex.as_deref());
+                moved(&mut self.tags, name, Some(data.after), data.tag_object);
             }
-            Data::TagDeleted(data) => moved(&mut self.tags, name(&data.tag, data.tag_hex.as_deref()), None),
+            Data::TagDeleted(data) => moved(&mut self.tags, name(&data.tag, data.tag_hex.as_deref()), None, None),
             _ => {}
         }
         Ok(())
@@ -66,8 +70,9 @@ fn name(text: &str, hex: Option<&str>) -> RefName {
     hex.and_then(|hex| hex::decode(hex).ok()).unwrap_or_else(|| text.as_bytes().to_vec())
 }
 
-fn moved(refs: &mut HashMap<RefName, RefState>, name: RefName, at: Option<String>) {
+fn moved(refs: &mut HashMap<RefName, RefState>, name: RefName, at: Option<GitOid>, object: Option<GitOid>) {
     let state = refs.entry(name).or_default();
-    state.at = at;
+    state.at = at.map(|oid| oid.to_string());
+    state.object = object.map(|oid| oid.to_string());
     state.n_events += 1;
 }

@@ -12,13 +12,13 @@ mod walk;
 
 pub use known::Known;
 pub use name::{RepositoryName, name_of};
-pub use repository::{Opened, open};
-pub use walk::{Progress, Releases, Request, read};
+pub use repository::{Login, Opened, open, without_password};
+pub use walk::{Part, Progress, Releases, Request, read};
 
 /// Why a repository cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The repository cannot be opened or fetched.
+    /// The repository cannot be opened.
     #[error("cannot open repository {repository}")]
     Open {
         /// As the caller named it.
@@ -27,8 +27,35 @@ pub enum Error {
         #[source]
         source: git2::Error,
     },
+    /// The repository cannot be fetched from where it is.
+    #[error("cannot fetch {repository}")]
+    Fetch {
+        /// As the caller named it.
+        repository: String,
+        /// What libgit2 said.
+        #[source]
+        source: git2::Error,
+    },
+    /// The server shows a host key that is not known here.
+    #[error(
+        "the host key of {repository} is not the one in ~/.ssh/known_hosts, or there is none: \
+         check it by another path, then add it (`ssh-keyscan` prints it)"
+    )]
+    HostKey {
+        /// As the caller named it.
+        repository: String,
+        /// What libgit2 said.
+        #[source]
+        source: git2::Error,
+    },
+    /// Part of the history is not there, and what is there says that it has no parents.
+    #[error("{repository} is a shallow clone: fetch all of its history first (`git fetch --unshallow`)")]
+    Shallow {
+        /// As the caller named it.
+        repository: String,
+    },
     /// An object that must be there is not, or cannot be read.
-    #[error("cannot read {kind} {oid} of {repository}: the repository is damaged, or a partial or shallow clone")]
+    #[error("cannot read {kind} {oid} of {repository}: the repository is damaged or incomplete")]
     Object {
         /// As the caller named it.
         repository: String,
@@ -59,7 +86,7 @@ pub enum Error {
         source: crate::event::Error,
     },
     /// The repository has no name that a stream could have.
-    #[error("{0:?} gives no name for the repository: name it with --repository HOST/PATH")]
+    #[error("{0:?} gives no name for the repository: name it with --repository-name HOST/PATH")]
     Name(String),
     /// Whoever takes the drafts has gone away.
     #[error("the reader was stopped")]

@@ -59,7 +59,7 @@ fn remote_name(location: &str) -> Option<String> {
     };
     let host = host.rsplit('@').next().unwrap_or(host);
     let host = host.split(':').next().unwrap_or(host).to_ascii_lowercase();
-    let path = path.trim_matches('/').trim_end_matches(".git");
+    let path = path.trim_matches('/').trim_end_matches(".git").trim_end_matches('/');
     (!host.is_empty() && !path.is_empty()).then(|| format!("{host}/{path}"))
 }
 
@@ -80,6 +80,7 @@ mod tests {
             "https://user:token@GitHub.com/owner/name",
             "ssh://git@github.com:22/owner/name.git/",
             "git@github.com:owner/name.git",
+            "http://github.com/owner/name/.git",
         ] {
             assert_eq!(name_of(url, None).unwrap().stream.as_str(), "repo/github.com/owner/name", "{url}");
         }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use git2::{Cred, CredentialType, FetchOptions, RemoteCallbacks, Repository};
+use git2::{Cred, CredentialType, ErrorClass, ErrorCode, FetchOptions, RemoteCallbacks, Repository};
 
 use super::Error;
 use super::name::is_remote;
@@ -15,22 +15,37 @@ pub struct Opened {
     pub origin: Option<String>,
 }
 
+/// How to log in where the URL alone is not enough. An agent and git's credential helpers are asked without being named.
+#[derive(Debug, Clone, Default)]
+pub struct Login {
+    /// A private key for SSH, without a passphrase.
+    pub ssh_key: Option<PathBuf>,
+}
+
 /// Opens the repository at a path, or fetches all branches and tags of a URL into a bare clone below `cache`, kept there
 /// for the next time. `received` is told how many objects have arrived, of how many.
 ///
 /// # Errors
-/// [`Error::Open`].
-pub fn open(location: &str, cache: &Path, received: &mut dyn FnMut(usize, usize)) -> Result<Opened, Error> {
+/// [`Error::Open`]; [`Error::Fetch`]; [`Error::HostKey`].
+pub fn open(
+    location: &str,
+    cache: &Path,
+    login: &Login,
+    received: &mut dyn FnMut(usize, usize),
+) -> Result<Opened, Error> {
     let failed = |source| Error::Open { repository: without_password(location), source };
     if !is_remote(location) {
         let repository = Repository::open(location).map_err(failed)?;
         let origin = repository.find_remote("origin").ok().and_then(|remote| remote.url().ok().map(str::to_owned));
         return Ok(Opened { repository, origin });
     }
-    let path = cache_path(cache, location);
-    let repository = if path.exists() { Repository::open_bare(&path) } else { Repository::init_bare(&path) };
-    let repository = repository.map_err(failed)?;
-    fetch(&repository, location, received).map_err(failed)?;
+    // Also where there is one: it may have been left half made.
+    let repository = Repository::init_bare(cache_path(cache, location)).map_err(failed)?;
+    fetch(&repository, location, login, received).map_err(|source| {
+        let repository = without_password(location);
+        let host_key = source.code() == ErrorCode::Certificate && source.class() == ErrorClass::Ssh;
+        if host_key { Error::HostKey { repository, source } } else { Error::Fetch { repository, source } }
+    })?;
     Ok(Opened { repository, origin: None })
 }
 
@@ -39,7 +54,12 @@ fn cache_path(cache: &Path, location: &str) -> PathBuf {
     cache.join(format!("{}.git", hash.get(..16).unwrap_or_default()))
 }
 
-fn fetch(repository: &Repository, url: &str, received: &mut dyn FnMut(usize, usize)) -> Result<(), git2::Error> {
+fn fetch(
+    repository: &Repository,
+    url: &str,
+    login: &Login,
+    received: &mut dyn FnMut(usize, usize),
+) -> Result<(), git2::Error> {
     let mut callbacks = RemoteCallbacks::new();
     callbacks.transfer_progress(|progress| {
         received(progress.received_objects(), progress.total_objects());
@@ -47,6 +67,7 @@ fn fetch(repository: &Repository, url: &str, received: &mut dyn FnMut(usize, usi
     });
     let config = repository.config().and_then(|mut config| config.snapshot());
     let mut tries = 0;
+    let mut ssh_key = login.ssh_key.clone();
     callbacks.credentials(move |url, user, allowed| {
         // libgit2 asks again and again as long as it is given something.
         tries += 1;
@@ -58,7 +79,10 @@ fn fetch(repository: &Repository, url: &str, received: &mut dyn FnMut(usize, usi
             return Cred::username(user_name);
         }
         if allowed.contains(CredentialType::SSH_KEY) {
-            return Cred::ssh_key_from_agent(user_name);
+            return match ssh_key.take() {
+                Some(key) => Cred::ssh_key(user_name, None, &key, None),
+                None => Cred::ssh_key_from_agent(user_name),
+            };
         }
         match &config {
             Ok(config) => Cred::credential_helper(config, url, user),
@@ -72,8 +96,9 @@ fn fetch(repository: &Repository, url: &str, received: &mut dyn FnMut(usize, usi
     remote.fetch(&refs, Some(&mut options), None)
 }
 
-/// A URL as it may be shown and stored.
-pub(super) fn without_password(location: &str) -> String {
+/// A URL as it may be shown and stored: without user and password.
+#[must_use]
+pub fn without_password(location: &str) -> String {
     match location.split_once("://") {
         Some((scheme, rest)) => match rest.split_once('@') {
             Some((user, rest)) if !user.contains('/') => format!("{scheme}://{rest}"),

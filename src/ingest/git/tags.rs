@@ -1,5 +1,7 @@
 //! Branches and tags as events: what is new, moved or gone since the ledger last looked.
 
+use std::collections::HashSet;
+
 use git2::{ObjectType, Oid, Repository};
 
 use super::Error;
@@ -7,7 +9,7 @@ use super::commit::{git_oid, identity, instant, signature_kind, text};
 use super::known::{Known, RefName, RefState};
 use super::name::RepositoryName;
 use crate::event::git::{BranchUpdated, ObjectKind, TagCreated, TagDeleted, TagMoved};
-use crate::event::{Data, Draft, Private, Subject, Timestamp};
+use crate::event::{Data, Draft, GitOid, Private, Subject, Timestamp};
 
 /// A branch or tag as it is now.
 pub(super) struct Ref {
@@ -24,9 +26,18 @@ fn spelled(name: &[u8]) -> (String, Option<String>) {
     }
 }
 
-/// All local branches, remote branches of `origin` that have no local namesake, and tags.
-pub(super) fn refs(repository: &Repository) -> Result<(Vec<Ref>, Vec<Ref>), git2::Error> {
-    let (mut branches, mut remote, mut tags) = (Vec::new(), Vec::new(), Vec::new());
+/// What a repository's history is reached from.
+pub(super) struct Refs {
+    /// All local branches, and remote branches of `origin` that have no local namesake.
+    pub(super) branches: Vec<Ref>,
+    pub(super) tags: Vec<Ref>,
+    /// Whatever else reaches commits: remote branches behind a local namesake, and a detached `HEAD`.
+    pub(super) others: Vec<Oid>,
+}
+
+/// Branches and tags, by name.
+pub(super) fn refs(repository: &Repository) -> Result<Refs, git2::Error> {
+    let (mut branches, mut remote, mut tags) = (Vec::<Ref>::new(), Vec::<Ref>::new(), Vec::new());
     for reference in repository.references()? {
         let reference = reference?;
         let Some(oid) = reference.target() else { continue };
@@ -39,11 +50,21 @@ pub(super) fn refs(repository: &Repository) -> Result<(Vec<Ref>, Vec<Ref>), git2
             tags.push(Ref { name: name.to_vec(), oid });
         }
     }
-    remote.retain(|theirs| branches.iter().all(|ours| ours.name != theirs.name));
-    branches.extend(remote);
+    let local: HashSet<_> = branches.iter().map(|branch| branch.name.clone()).collect();
+    let mut others = Vec::new();
+    for theirs in remote {
+        if local.contains(&theirs.name) {
+            others.push(theirs.oid);
+        } else {
+            branches.push(theirs);
+        }
+    }
+    if repository.head_detached()? {
+        others.extend(repository.head()?.target());
+    }
     branches.sort_by(|a, b| a.name.cmp(&b.name));
     tags.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok((branches, tags))
+    Ok(Refs { branches, tags, others })
 }
 
 /// Makes drafts of what changed.
@@ -69,8 +90,12 @@ pub(super) struct Tag {
 impl Changes<'_> {
     fn draft(&self, data: impl Into<Data>, kind: &str, name: &[u8], n: u64, at: Timestamp) -> Result<Draft, Error> {
         let (text, hex) = spelled(name);
-        // A name may be longer than a key; what follows a hash of it is short.
-        let shown = if text.len() > 300 { blake3::hash(name).to_hex().to_string() } else { hex.unwrap_or(text) };
+        // A name may be what a key cannot be. No name has a colon in it, so none is mistaken for these.
+        let shown = match hex {
+            _ if text.len() > 300 || text.chars().any(char::is_control) => format!("blake3:{}", blake3::hash(name)),
+            Some(hex) => format!("hex:{hex}"),
+            None => text,
+        };
         let dedup = format!("{kind}:{shown}#{n}").parse();
         let dedup = dedup.map_err(|source| Error::Event { what: format!("{kind} {shown}"), source })?;
         Ok(Draft::new(data, self.name.stream.clone(), self.name.source.clone(), dedup, at))
@@ -98,7 +123,8 @@ impl Changes<'_> {
             drafts.push(self.branch(&branch.name, &state, Some(branch.oid), at)?);
         }
         let mut gone: Vec<_> = self.known.branches.iter().filter(|(_, state)| state.at.is_some()).collect();
-        gone.retain(|(name, _)| now.iter().all(|branch| branch.name != **name));
+        let there: HashSet<&RefName> = now.iter().map(|branch| &branch.name).collect();
+        gone.retain(|(name, _)| !there.contains(name));
         gone.sort_by_key(|(name, _)| *name);
         for (name, state) in gone {
             drafts.push(self.branch(name, state, None, self.now)?);
@@ -132,13 +158,16 @@ impl Changes<'_> {
             let tag = self.tag(reference)?;
             made(&reference.name, &tag)?;
             let state = self.known.tags.get(&reference.name).cloned().unwrap_or_default();
-            if state.at.as_deref() == Some(tag.data.target.as_str()) {
+            // Tagged anew at the same place is news too: who tagged may be whose word a release rests on.
+            let object = tag.data.tag_object.as_ref().map(GitOid::as_str);
+            if state.at.as_deref() == Some(tag.data.target.as_str()) && state.object.as_deref() == object {
                 continue;
             }
             drafts.push(self.tag_draft(&reference.name, &state, tag)?);
         }
         let mut gone: Vec<_> = self.known.tags.iter().filter(|(_, state)| state.at.is_some()).collect();
-        gone.retain(|(name, _)| now.iter().all(|tag| tag.name != **name));
+        let there: HashSet<&RefName> = now.iter().map(|tag| &tag.name).collect();
+        gone.retain(|(name, _)| !there.contains(name));
         gone.sort_by_key(|(name, _)| *name);
         for (name, state) in gone {
             let Some(before) = &state.at else { continue };

@@ -1,18 +1,23 @@
 //! Reading a whole repository, oldest first.
 
+use std::collections::HashSet;
+
 use git2::{Oid, Repository, Sort};
 use regex::Regex;
 
 use super::commit;
 use super::known::Known;
 use super::name::RepositoryName;
-use super::tags::{Changes, Tag, refs};
+use super::tags::{Changes, Refs, Tag, refs};
 use super::{Error, Opened};
 use crate::event::git::ObjectKind;
 use crate::event::{Data, Draft, EventType, Name, StreamName, Timestamp};
 
 /// Drafts handed over at once.
 const BATCH: usize = 500;
+
+/// Bytes of messages handed over at once, roughly: what a ledger takes in one request is bounded.
+const BATCH_BYTES: usize = 4 << 20;
 
 /// Tags that stand for deployments.
 #[derive(Debug, Clone)]
@@ -58,8 +63,18 @@ pub struct Progress {
     pub total: usize,
 }
 
+/// What a batch is about. Branches and tags come after all commits, and may be recorded only when those are: a later
+/// reading does not look behind a branch's tip that is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// Commits.
+    Commits,
+    /// Branches, tags and releases.
+    Refs,
+}
+
 /// Takes drafts; false stops the reading.
-pub(super) type Sink<'a> = dyn FnMut(Vec<Draft>, Progress) -> bool + 'a;
+pub(super) type Sink<'a> = dyn FnMut(Part, Vec<Draft>, Progress) -> bool + 'a;
 
 /// Reads what the ledger does not know yet: commits oldest first, then branches, tags and releases. Blocks; run it on a
 /// thread of its own.
@@ -68,24 +83,19 @@ pub(super) type Sink<'a> = dyn FnMut(Vec<Draft>, Progress) -> bool + 'a;
 /// [`Error`]; what was handed over before is complete in itself, and the next reading goes on after it.
 pub fn read(opened: &Opened, request: &Request, sink: &mut Sink<'_>) -> Result<(), Error> {
     let repository = &opened.repository;
-    let walk = |source| Error::Walk { repository: request.location.clone(), source };
-    let (branches, tags) = refs(repository).map_err(walk)?;
-    let new = unknown_commits(repository, request).map_err(walk)?;
-    let mut progress = Progress { commits: 0, total: new.len() };
-    for oids in new.chunks(BATCH) {
-        let mut drafts = Vec::with_capacity(oids.len());
-        for oid in oids {
-            let missing = |source| Error::Object {
-                repository: request.location.clone(),
-                kind: "commit",
-                oid: oid.to_string(),
-                source,
-            };
-            drafts.push(commit::draft(&request.name, &repository.find_commit(*oid).map_err(missing)?)?);
-        }
-        progress.commits += drafts.len();
-        hand_over(drafts, progress, sink)?;
+    if repository.is_shallow() {
+        return Err(Error::Shallow { repository: request.location.clone() });
     }
+    let walk = |source| Error::Walk { repository: request.location.clone(), source };
+    let refs = refs(repository).map_err(walk)?;
+    let new = unknown_commits(repository, &refs, request).map_err(|source| match unreadable(repository, &refs) {
+        Some((oid, source)) => {
+            let (repository, oid) = (request.location.clone(), oid.to_string());
+            Error::Object { repository, kind: "object", oid, source }
+        }
+        None => walk(source),
+    })?;
+    let progress = commits(repository, request, &new, sink)?;
     let changes = Changes {
         repository,
         location: &request.location,
@@ -94,8 +104,8 @@ pub fn read(opened: &Opened, request: &Request, sink: &mut Sink<'_>) -> Result<(
         now: request.now,
     };
     let mut releases = Vec::new();
-    let mut drafts = changes.branches(&branches)?;
-    drafts.extend(changes.tags(&tags, &mut |name, tag| {
+    let mut drafts = changes.branches(&refs.branches)?;
+    drafts.extend(changes.tags(&refs.tags, &mut |name, tag| {
         releases.extend(release(request, name, tag)?);
         Ok(())
     })?);
@@ -104,23 +114,68 @@ pub fn read(opened: &Opened, request: &Request, sink: &mut Sink<'_>) -> Result<(
     drafts.extend(releases);
     while !drafts.is_empty() {
         let rest = drafts.split_off(drafts.len().min(BATCH));
-        hand_over(std::mem::replace(&mut drafts, rest), progress, sink)?;
+        hand_over(Part::Refs, std::mem::replace(&mut drafts, rest), progress, sink)?;
     }
     Ok(())
 }
 
-fn hand_over(drafts: Vec<Draft>, progress: Progress, sink: &mut Sink<'_>) -> Result<(), Error> {
-    if drafts.is_empty() || sink(drafts, progress) { Ok(()) } else { Err(Error::Stopped) }
+/// Hands over commits in batches.
+fn commits(repository: &Repository, request: &Request, new: &[Oid], sink: &mut Sink<'_>) -> Result<Progress, Error> {
+    let mut progress = Progress { commits: 0, total: new.len() };
+    let (mut drafts, mut n_bytes) = (Vec::new(), 0);
+    for oid in new {
+        let missing = |source| Error::Object {
+            repository: request.location.clone(),
+            kind: "commit",
+            oid: oid.to_string(),
+            source,
+        };
+        let commit = repository.find_commit(*oid).map_err(missing)?;
+        n_bytes += commit.message_raw_bytes().len();
+        drafts.push(commit::draft(&request.name, &commit)?);
+        progress.commits += 1;
+        if drafts.len() >= BATCH || n_bytes >= BATCH_BYTES {
+            hand_over(Part::Commits, std::mem::take(&mut drafts), progress, sink)?;
+            n_bytes = 0;
+        }
+    }
+    hand_over(Part::Commits, drafts, progress, sink)?;
+    Ok(progress)
+}
+
+fn hand_over(part: Part, drafts: Vec<Draft>, progress: Progress, sink: &mut Sink<'_>) -> Result<(), Error> {
+    if drafts.is_empty() || sink(part, drafts, progress) { Ok(()) } else { Err(Error::Stopped) }
+}
+
+/// The first object of the history that cannot be read, looked for when a walk fails: its error may not name it.
+fn unreadable(repository: &Repository, refs: &Refs) -> Option<(Oid, git2::Error)> {
+    let mut waiting = refs.others.clone();
+    for reference in refs.branches.iter().chain(&refs.tags) {
+        match repository.find_object(reference.oid, None) {
+            Ok(object) => waiting.extend(object.peel_to_commit().map(|commit| commit.id())),
+            Err(error) => return Some((reference.oid, error)),
+        }
+    }
+    let mut seen = HashSet::new();
+    while let Some(oid) = waiting.pop() {
+        if seen.insert(oid) {
+            match repository.find_commit(oid) {
+                Ok(commit) => waiting.extend(commit.parent_ids()),
+                Err(error) => return Some((oid, error)),
+            }
+        }
+    }
+    None
 }
 
 /// Every commit that a branch or tag reaches and the ledger does not know, parents before children.
-fn unknown_commits(repository: &Repository, request: &Request) -> Result<Vec<Oid>, git2::Error> {
-    let (branches, tags) = refs(repository)?;
+fn unknown_commits(repository: &Repository, refs: &Refs, request: &Request) -> Result<Vec<Oid>, git2::Error> {
     let mut walk = repository.revwalk()?;
     walk.set_sorting(Sort::TOPOLOGICAL | Sort::REVERSE)?;
-    for reference in branches.iter().chain(&tags) {
+    let named = refs.branches.iter().chain(&refs.tags).map(|reference| reference.oid);
+    for oid in named.chain(refs.others.iter().copied()) {
         // A tag may name a tree or a blob, which have no history.
-        let object = repository.find_object(reference.oid, None)?;
+        let object = repository.find_object(oid, None)?;
         if let Ok(commit) = object.peel_to_commit() {
             walk.push(commit.id())?;
         }
@@ -141,7 +196,9 @@ fn unknown_commits(repository: &Repository, request: &Request) -> Result<Vec<Oid
 fn release(request: &Request, name: &[u8], tag: &Tag) -> Result<Option<Draft>, Error> {
     let Some(releases) = &request.releases else { return Ok(None) };
     let Ok(text) = std::str::from_utf8(name) else { return Ok(None) };
-    let key = format!("release:{text}@{}", tag.data.target);
+    // One tag may stand for deployments of several services, or into several environments.
+    let key = format!("release:{text}@{}:{}/{}", tag.data.target, releases.environment, releases.service);
+    let key = if key.len() > 500 { format!("release:blake3:{}", blake3::hash(key.as_bytes())) } else { key };
     let wanted = tag.data.target_kind == ObjectKind::Commit && releases.pattern.is_match(text);
     if !wanted || request.known.releases.contains(&key) {
         return Ok(None);

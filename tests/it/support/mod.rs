@@ -4,6 +4,7 @@ pub mod http;
 pub mod memory;
 pub mod process;
 pub mod program;
+pub mod repo;
 pub mod rig;
 pub mod served;
 
