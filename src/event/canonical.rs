@@ -220,6 +220,25 @@ pub fn check(bytes: &[u8]) -> Result<(), Error> {
     Ok(())
 }
 
+/// How many bytes come before the first quote, backslash or control character. Eight at a time: most of a leaf is text.
+fn plain_len(bytes: &[u8]) -> usize {
+    const ONES: u64 = u64::MAX / 255;
+    const HIGHS: u64 = ONES << 7;
+    let (words, rest) = bytes.as_chunks::<8>();
+    for (n, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        // The high bit of each byte that is zero, and perhaps of some above it: only the lowest is relied upon.
+        let zero = |word: u64| word.wrapping_sub(ONES) & !word & HIGHS;
+        let control = word.wrapping_sub(ONES * 0x20) & !word & HIGHS;
+        let found = control | zero(word ^ (ONES * u64::from(b'"'))) | zero(word ^ (ONES * u64::from(b'\\')));
+        if found != 0 {
+            return n * 8 + found.trailing_zeros() as usize / 8;
+        }
+    }
+    let special = |&byte: &u8| byte == b'"' || byte == b'\\' || byte < 0x20;
+    words.len() * 8 + rest.iter().position(special).unwrap_or(rest.len())
+}
+
 struct Scanner<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -331,9 +350,7 @@ impl<'a> Scanner<'a> {
         self.take(b'"', "no string where one belongs")?;
         let start = self.at;
         loop {
-            let rest = self.rest();
-            let plain = rest.iter().position(|&byte| byte == b'"' || byte == b'\\' || byte < 0x20);
-            self.at += plain.unwrap_or(rest.len());
+            self.at += plain_len(self.rest());
             match self.peek() {
                 b'"' => {
                     let raw = self.bytes.get(start..self.at).unwrap_or_default();
@@ -410,6 +427,15 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn plain_text_ends_where_a_look_at_each_byte_says(bytes in prop::collection::vec(prop_oneof![
+            8 => any::<u8>().prop_map(|byte| byte | 0x20),
+            1 => prop::sample::select(vec![b'"', b'\\', 0, 0x1f, 0x20, 0x21, 0x23, 0x5b, 0x5d, 0x80, 0xa2, 0xff]),
+        ], 0..60)) {
+            let plain = bytes.iter().position(|&byte| byte == b'"' || byte == b'\\' || byte < 0x20);
+            prop_assert_eq!(plain_len(&bytes), plain.unwrap_or(bytes.len()));
+        }
+
         #[test]
         fn canonical_bytes_read_back_as_the_same_value(value in value()) {
             let bytes = to_bytes(&value);

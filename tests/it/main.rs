@@ -8,8 +8,8 @@
 
 mod api;
 mod attacks;
-mod faults;
 mod conformance;
+mod faults;
 mod foreign;
 mod fuzzed;
 mod import;

@@ -7,12 +7,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::super::engine::Engine;
 use super::super::guard::Guard;
 use super::super::index::{Edge, Index};
-use super::super::signer::verify_note;
 use super::super::tree::VerifierKey;
 use super::super::{Evidence, Result};
 use super::beside::Beside;
-use super::chain::{Chain, Heads, check_birth};
+use super::chain::{Chain, check_birth};
 use super::hashes::Hashes;
+use super::notes::Notes;
 use super::scan::{Stretch, scan};
 use super::{Damage, Report};
 use crate::event::Timestamp;
@@ -174,104 +174,6 @@ fn stretches(checks: &Checks, size: u64, mut show: impl FnMut(Result<Stretch>)) 
             }
         }
     });
-}
-
-/// Signed notes and commitments to heads, by the size of the tree they are about.
-struct Notes {
-    /// Checkpoints by size, descending, so that the next one is last.
-    checkpoints: Vec<(u64, String, &'static str)>,
-    heads: Heads,
-    key: VerifierKey,
-    /// The newest checkpoint in the database that holds.
-    holds: u64,
-    /// How many events there should be.
-    size: u64,
-}
-
-impl Notes {
-    fn load(checks: &Checks, size: u64, report: &mut Report) -> Self {
-        let mut checkpoints = Vec::new();
-        let mut last = None;
-        let read = checks.engine.checkpoints(0..u64::MAX, &mut |at, note| {
-            if at > size {
-                report.find(Damage::BadSize, Some(size), format!("a checkpoint of {at} events, and there are {size}"));
-            }
-            last = Some(at);
-            checkpoints.push((at, note.to_owned(), "checkpoint"));
-            Ok(true)
-        });
-        if let Err(error) = read {
-            report.find(Damage::Unreadable, None, format!("checkpoints: {error}"));
-        }
-        if last.unwrap_or(0) < size {
-            let detail = format!("the newest checkpoint is of {} events, and there are {size}", last.unwrap_or(0));
-            report.find(Damage::BadSize, last, detail);
-        }
-        if let Some(guard) = &checks.guard {
-            match guard.load(&checks.key) {
-                Ok(Some((known, note))) => checkpoints.push((known.size, note, "rollback guard")),
-                Ok(None) => report.notes.push("the rollback guard remembers nothing".to_owned()),
-                Err(error) => report.find(Damage::BadSignature, None, error.to_string()),
-            }
-        }
-        if let Some(note) = &checks.remembered {
-            match verify_note(note, &checks.key) {
-                Ok(known) => checkpoints.push((known.size, note.clone(), "remembered checkpoint")),
-                Err(error) => report.find(Damage::BadSignature, None, format!("the remembered {error}")),
-            }
-        }
-        checkpoints.sort_by_key(|(size, _, _)| std::cmp::Reverse(*size));
-        let mut notes = Self { checkpoints, heads: Heads::default(), key: checks.key.clone(), holds: 0, size };
-        notes.at_size(&Chain::new(checks.now, false), report);
-        notes
-    }
-
-    /// Checks what is about the tree as the chain has it now.
-    fn reached(&mut self, chain: &Chain, report: &mut Report) {
-        self.heads.reached(chain, report);
-        self.at_size(chain, report);
-    }
-
-    fn at_size(&mut self, chain: &Chain, report: &mut Report) {
-        while self.checkpoints.last().is_some_and(|(size, _, _)| *size == chain.size()) {
-            let Some((size, note, what)) = self.checkpoints.pop() else { return };
-            report.checkpoints += 1;
-            match verify_note(&note, &self.key) {
-                Err(error) => report.find(Damage::BadSignature, None, format!("{what} of {size} events: {error}")),
-                Ok(signed) if signed.size != size => {
-                    let detail = format!("{what} of {size} events says that it is of {}", signed.size);
-                    report.find(Damage::BadSize, None, detail);
-                }
-                Ok(signed) if signed.root != chain.root() => {
-                    let damage = if what == "checkpoint" { Damage::BadRoot } else { Damage::RolledBack };
-                    let (root, of) = (chain.root(), signed.root);
-                    let detail =
-                        format!("{what}: the first {size} events have root {root}, and it was signed for {of}");
-                    report.find(damage, None, detail);
-                    if what == "checkpoint" {
-                        report.unsigned_from.get_or_insert(self.holds);
-                    }
-                }
-                Ok(_) if what == "checkpoint" => self.holds = size,
-                Ok(_) => {}
-            }
-        }
-    }
-
-    /// Tells of notes about trees larger than the log.
-    fn finish(self, chain: &Chain, report: &mut Report) {
-        for (size, note, what) in &self.checkpoints {
-            if let Err(error) = verify_note(note, &self.key) {
-                report.find(Damage::BadSignature, None, format!("{what} of {size} events: {error}"));
-            } else if *what != "checkpoint" {
-                let detail = format!("{what}: {size} events were signed for, and the log has {}", chain.size());
-                report.find(Damage::RolledBack, Some(chain.size()), detail);
-            } else if *size <= self.size {
-                let detail = format!("a checkpoint of {size} events, and {} were read", chain.size());
-                report.find(Damage::BadSize, Some(chain.size()), detail);
-            }
-        }
-    }
 }
 
 /// What is derived from the log and kept, held to the log.

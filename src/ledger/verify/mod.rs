@@ -7,6 +7,7 @@ mod beside;
 mod chain;
 mod hashes;
 mod ledger;
+mod notes;
 mod scan;
 mod tiles;
 

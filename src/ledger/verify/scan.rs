@@ -76,8 +76,8 @@ pub(super) fn take(stretch: &mut Stretch, hasher: &mut blake3::Hasher, position:
 
 /// Whether a leaf may name evidence, private values or people.
 fn mentions(leaf: &[u8]) -> bool {
-    // All that is looked for begins with a quote, and few of the other quotes are followed by these letters.
-    leaf.windows(5).any(|window| matches!(window, b"\"sbj_" | b"\"seal" | b"\"evid"))
+    let has = |needle: &[u8]| memchr::memmem::find(leaf, needle).is_some();
+    has(b"\"sbj_") || has(b"\"sealed\":") || has(b"\"evidence\":")
 }
 
 fn envelope(position: u64, leaf: &[u8]) -> Result<SeenEnvelope> {
