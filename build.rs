@@ -10,6 +10,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let descriptors = protox::compile(files, ["proto"])?;
     let out = std::path::PathBuf::from(std::env::var("OUT_DIR")?);
     std::fs::write(out.join("plimsoll.bin"), prost::Message::encode_to_vec(&descriptors))?;
-    tonic_prost_build::configure().bytes(".plimsoll").compile_well_known_types(false).compile_fds(descriptors)?;
+    tonic_prost_build::configure()
+        .bytes(".plimsoll")
+        .boxed(".plimsoll.v1.Event.envelope")
+        .compile_well_known_types(false)
+        .compile_fds(descriptors)?;
     Ok(())
 }

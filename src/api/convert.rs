@@ -150,7 +150,7 @@ pub(super) fn event_to_proto(ledger: &Ledger, entry: Entry, view: View) -> Resul
             wire.private_values = private_values(ledger, &event)?;
         }
         if view.envelope {
-            wire.envelope = Some(envelope_to_proto(&event).map_err(corrupt)?);
+            wire.envelope = Some(Box::new(envelope_to_proto(&event).map_err(corrupt)?));
         }
     }
     Ok(wire)

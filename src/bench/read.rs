@@ -1,4 +1,4 @@
-//! Reading over gRPC, against a scan of the same file.
+//! Reading over gRPC, against a scan of the plain table.
 
 use std::time::{Duration, Instant};
 
@@ -7,18 +7,17 @@ use tokio_stream::StreamExt as _;
 use super::append::rate;
 use super::report::{Reads, Spread};
 use super::rig::Rig;
-use super::{Result, floor, material};
+use super::{Result, material};
 use crate::api::proto::v1 as pb;
 
 /// Events of one round at most.
 const EVENTS_MAX: u64 = 200_000;
 
 pub(super) async fn measure(rig: &Rig) -> Result<Reads> {
-    let n = rig.ledger.head().size.min(EVENTS_MAX);
+    let n = rig.site.raw.n_rows().min(EVENTS_MAX);
     let (mut stream, mut page, mut one_stream) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..5 {
-        let path = rig.site.data.ledger();
-        let floor = rate(n, tokio::task::spawn_blocking(move || floor::scan(&path, n)).await??);
+        let floor = rate(n, tokio::task::block_in_place(|| rig.site.raw.scan(n))?);
         stream.push((rate(n, whole(rig, n).await?), floor));
         page.push((rate(n, pages(rig, n).await?), floor));
         let (events, took) = one(rig).await?;

@@ -54,7 +54,8 @@ pub struct Receipts {
     pub p99: Spread,
 }
 
-/// Reading over gRPC, against a scan of the same bytes by SQLite. Events per second.
+/// Reading over gRPC, against a scan of the same events in the plain table of the append floor, each row read whole into
+/// memory of its own. Events per second.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Reads {
     /// The whole log as one answer.

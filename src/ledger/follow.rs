@@ -84,8 +84,9 @@ pub fn page(
 ) -> Result<Page> {
     let scanned = limit.scanned_max.min(range.end.saturating_sub(range.start));
     let range = if backwards { range.end - scanned..range.end } else { range.start..range.start + scanned };
-    let mut entries = Vec::with_capacity(if filter.is_empty() { limit.events_max.min(1024) } else { 0 });
-    let mut n_bytes = 0;
+    // The leaves of a page lie one behind the other in one buffer: an allocation for each would cost more than the copy.
+    let mut bytes: Vec<u8> = Vec::new();
+    let mut ends: Vec<(u64, usize)> = Vec::new();
     let mut n_scanned = 0;
     engine.read(range.clone(), backwards, &mut |position, leaf| {
         let expected = if backwards { range.end - 1 - n_scanned } else { range.start + n_scanned };
@@ -98,17 +99,25 @@ pub fn page(
             filter.admits(peek.stream, peek.type_name)
         };
         if wanted {
-            n_bytes += leaf.len();
-            entries.push(Entry { position, leaf: Bytes::copy_from_slice(leaf) });
+            bytes.extend_from_slice(leaf);
+            ends.push((position, bytes.len()));
         }
-        Ok(entries.len() < limit.events_max && n_bytes < limit.bytes_max)
+        Ok(ends.len() < limit.events_max && bytes.len() < limit.bytes_max)
     })?;
-    let full = entries.len() >= limit.events_max || n_bytes >= limit.bytes_max;
+    let full = ends.len() >= limit.events_max || bytes.len() >= limit.bytes_max;
     if !full && n_scanned < scanned {
         let missing = if backwards { range.end - 1 - n_scanned } else { range.start + n_scanned };
         return Err(Error::Corrupt(format!("event {missing} is missing")));
     }
     let covered = if backwards { range.end - n_scanned..range.end } else { range.start..range.start + n_scanned };
+    let mut rest = Bytes::from(bytes);
+    let mut start = 0;
+    let cut = |(position, end): (u64, usize)| {
+        let leaf = rest.split_to(end - start);
+        start = end;
+        Entry { position, leaf }
+    };
+    let entries = ends.into_iter().map(cut).collect();
     Ok(Page { entries, covered })
 }
 
