@@ -92,7 +92,7 @@ async fn an_erasure_is_carried_out_though_nobody_waits_for_it() {
         ground: ErasureGround::Mistake,
         operator: None,
         sha256: blob.sha256.clone(),
-        size: blob.size.clone(),
+        size: blob.size,
     };
     let gone = Draft { data: gone.into(), dedup: "gone".parse().unwrap(), ..draft("ledger", 2) };
     drop(ledger.submit(vec![erasure(&before), gone]).await.unwrap());
@@ -118,7 +118,8 @@ async fn private_values_are_not_recorded_as_somebodys_who_was_erased_meanwhile()
         async { ledger.submit(vec![commit_draft(2, JANE, SECRET)]).await.unwrap().wait().await },
         async { ledger.submit(vec![draft("repo/example.com/app", 7)]).await.unwrap().wait().await },
     );
-    (erased.unwrap(), other.unwrap());
+    erased.unwrap();
+    other.unwrap();
     let late = late.unwrap().placed[0].position.0;
     let event = Recorded::parse(ledger.leaf(late).unwrap()).unwrap();
     if actor(&ledger, late) == jane {

@@ -1,4 +1,9 @@
 //! What the world does to a ledger: power that fails, disks that lie, processes that are killed.
+#![expect(
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "helpers are not `#[test]` functions, and a failing seed is told"
+)]
 
 mod commit;
 mod corruption;

@@ -60,9 +60,8 @@ impl Server {
         let mut out = BufReader::new(self.child.stdout.take().unwrap());
         let mut line = String::new();
         out.read_line(&mut line).unwrap();
-        if line.is_empty() {
-            panic!("it ended: {}", self.complaint());
-        }
+        let ended = if line.is_empty() { self.complaint() } else { String::new() };
+        assert!(!line.is_empty(), "it ended: {ended}");
         let addresses: serde_json::Value = serde_json::from_str(&line).unwrap();
         self.url = Some(format!("http://{}", addresses["grpc"].as_str().unwrap()));
         // Drained for as long as it runs: a full pipe would stop it.
@@ -106,7 +105,7 @@ impl Server {
 
     /// Tells it to end, and waits.
     pub fn terminate(&mut self) -> ExitStatus {
-        let told = command("kill").arg(self.pid().to_string()).status().unwrap();
+        let told = command("sh").args(["-c", "kill $0"]).arg(self.pid().to_string()).status().unwrap();
         assert!(told.success());
         self.ended()
     }

@@ -78,10 +78,14 @@ impl Chance {
 
 impl Fate for Chance {
     fn survives(&mut self, _: bool) -> bool {
-        self.next() % 3 != 0
+        !self.next().is_multiple_of(3)
     }
     fn sectors(&mut self, _: bool, sectors: usize) -> usize {
-        if self.next() % 3 == 0 { usize::try_from(self.next() % (sectors as u64 + 1)).unwrap_or(0) } else { usize::MAX }
+        if self.next().is_multiple_of(3) {
+            usize::try_from(self.next() % (sectors as u64 + 1)).unwrap_or(0)
+        } else {
+            usize::MAX
+        }
     }
 }
 

@@ -4,11 +4,6 @@
 //! A database opened through a [`Vfs`] works as usual. The log is what a power loss is simulated from: see [`image`].
 //! Nothing is really synced, as no test can pull the plug; shared memory goes straight to the default VFS.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "the bans are about the product's ports; what is here stands in for the operating system"
-)]
-
 pub mod image;
 mod shim;
 
