@@ -79,12 +79,18 @@ pub(super) async fn serve(settings: &Settings, args: Serve) -> Result<Outcome, E
     Ok(Outcome::Done)
 }
 
-/// Completes when the process is told to end.
-async fn stop() {
+/// Completes when the process is told to end. Listens from the call on, not from the first poll: whoever reads that the
+/// server is ready may end it at once.
+fn stop() -> impl Future<Output = ()> {
     use tokio::signal::unix::{SignalKind, signal};
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return std::future::pending().await };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = tokio::signal::ctrl_c() => {}
+    let (terminate, interrupt) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
+    async move {
+        let (Ok(mut terminate), Ok(mut interrupt)) = (terminate, interrupt) else {
+            return std::future::pending().await;
+        };
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
     }
 }
