@@ -7,7 +7,7 @@ use std::sync::{Arc, RwLock};
 use tokio::sync::watch;
 
 use super::engine::Engine;
-use super::guard::{Guard, write_synced};
+use super::guard::{Guard, sync_dir, write_synced};
 use super::index::Index;
 use super::signer::{Signer, verify_note};
 use super::sqlite::{SqliteEngine, Store};
@@ -78,14 +78,12 @@ impl Ledger {
         if options.dir.exists() {
             return Err(Error::Refused(format!("there is a ledger in {} already", options.dir.root().display())));
         }
-        let root = options.dir.root();
-        std::fs::create_dir_all(root).map_err(|error| Error::io("cannot create", root, error))?;
+        create_dir_synced(options.dir.root())?;
         let lock = Lock::take(&options.dir.lock(), &options.purpose)?;
         // A key without a database is what a creation that was interrupted left behind.
         if !options.dir.signing_key().exists() {
             let key = new_key(&creation, &*options.entropy)?;
             write_private(&options.dir.signing_key(), &format!("{}\n", key.to_secret_string()))?;
-            write_synced(&options.dir.verifier_key(), format!("{}\n", key.verifier_key()).as_bytes())?;
         }
         Self::open_locked(options, lock).await
     }
@@ -164,6 +162,10 @@ impl Opened {
         let engine: Arc<dyn Engine> = Arc::new(SqliteEngine::open(options.store())?);
         let head = engine.head()?;
         check_birth(&*engine, &verifier)?;
+        let published = options.dir.verifier_key();
+        if !published.exists() {
+            write_synced(&published, format!("{verifier}\n").as_bytes())?;
+        }
         let (note, root) = signed_root(head.checkpoint.as_deref(), &verifier)?;
         let index = Arc::new(Index::open(&options.dir.index(), verifier.name(), &*engine, &root)?);
         let guard = options.guard();
@@ -261,13 +263,28 @@ fn new_key(creation: &Creation, entropy: &dyn Entropy) -> Result<SigningKey> {
     SigningKey::from_seed(&origin, seed).map_err(|error| Error::invalid("origin", error.to_string()))
 }
 
+/// Makes a directory and what is missing above it, durably: what is synced in it would be lost with it.
+fn create_dir_synced(dir: &Path) -> Result<()> {
+    let missing: Vec<&Path> = dir.ancestors().take_while(|dir| !dir.as_os_str().is_empty() && !dir.exists()).collect();
+    std::fs::create_dir_all(dir).map_err(|error| Error::io("cannot create", dir, error))?;
+    missing.iter().filter_map(|dir| dir.parent()).try_for_each(sync_dir)
+}
+
+/// Writes a file that only its owner may read: all of it or none, as a key of which a half is there is worse than none.
 fn write_private(path: &Path, content: &str) -> Result<()> {
     use std::io::Write;
     use std::os::unix::fs::OpenOptionsExt;
     let failed = |error| Error::io("cannot write", path, error);
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
+    let mut new = path.as_os_str().to_owned();
+    new.push(".new");
+    match std::fs::remove_file(&new) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
+        _ => {}
+    }
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new).map_err(failed)?;
     file.write_all(content.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
-    super::guard::sync_dir(path.parent().unwrap_or(Path::new(".")))
+    std::fs::rename(&new, path).map_err(failed)?;
+    sync_dir(path.parent().unwrap_or(Path::new(".")))
 }
 
 fn read_line(path: &Path) -> Result<String> {
