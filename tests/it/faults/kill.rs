@@ -1,6 +1,7 @@
 //! `kill -9` under load, again and again. It does not test syncing, which outlives a process anyway; it tests everything else.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -14,9 +15,9 @@ use plimsoll_test_vfs::image::Chance;
 use tokio_stream::StreamExt;
 use tonic::transport::Channel;
 
-use crate::support::draft;
 use crate::support::process::{PATIENCE, Server, plimsoll};
-use crate::support::rig::{keys, leaves, scratch, slow};
+use crate::support::rig::{keys, leaves, scratch, slow, verified};
+use crate::support::{House, draft};
 
 type Client = LedgerServiceClient<Channel>;
 
@@ -168,7 +169,12 @@ async fn killed_at_any_instant_it_keeps_what_it_acknowledged_and_followers_miss_
             tokio::time::sleep(Duration::from_micros(200)).await;
         }
         tokio::time::sleep(Duration::from_micros(chance.below(5_000))).await;
-        server.kill();
+        if round % 5 == 3 {
+            // The polite way must lose nothing either, and end although everybody goes on asking.
+            assert!(server.terminate().success());
+        } else {
+            server.kill();
+        }
         while let Some(caller) = tasks.join_next().await {
             callers.push(caller.unwrap());
         }
@@ -228,4 +234,52 @@ async fn settle(
     assert_eq!((recorded.len(), n_recorded), (wanted, wanted), "each event that was ever sent is there once");
     let verified = plimsoll(data, &["verify", "--json"]);
     assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stdout));
+}
+
+#[test]
+fn killed_while_it_makes_a_ledger_it_makes_it_the_next_time() {
+    let mut chance = Chance(0xb1);
+    for _ in 0..if slow() { 300 } else { 20 } {
+        let dir = scratch();
+        let data = dir.path().join("data");
+        let mut server = Server::spawn(&data);
+        std::thread::sleep(Duration::from_micros(chance.below(40_000)));
+        server.kill();
+        assert!(Server::spawn(&data).ready().terminate().success());
+        let verified = plimsoll(&data, &["verify"]);
+        assert!(verified.status.success(), "{verified:?}");
+    }
+}
+
+/// Every state that making a ledger goes through, as far as files are concerned, is one that it can be made from.
+#[tokio::test]
+async fn a_ledger_is_made_from_whatever_an_interrupted_start_left() {
+    let whole = House { dir: scratch(), ..House::new() };
+    drop(whole.open().await);
+    let read = |name: &str| std::fs::read(whole.data().root().join(name)).unwrap();
+    let (key, verifier) = (read("ledger.key"), read("ledger.vkey"));
+    let states: [&[(&str, &[u8])]; 7] = [
+        &[],
+        &[("lock", b"")],
+        &[("ledger.key.new", b""), ("lock", b"")],
+        &[("ledger.key.new", &key[..20])],
+        &[("ledger.key", &key)],
+        &[("ledger.key", &key), ("ledger.vkey.new", &verifier[..9])],
+        &[("ledger.key", &key), ("ledger.db", b"")],
+    ];
+    for state in states {
+        let house = House { dir: scratch(), ..House::new() };
+        std::fs::create_dir(house.data().root()).unwrap();
+        for (name, content) in state {
+            std::fs::write(house.data().root().join(name), content).unwrap();
+        }
+        let ledger = house.open().await;
+        assert!(verified(&ledger, &house.data()).ok);
+        let reader = Ledger::open_read_only(&house.data()).unwrap();
+        assert_eq!(reader.key(), ledger.key());
+        if !state.iter().any(|(name, _)| *name == "ledger.key") {
+            let made = std::fs::metadata(house.data().signing_key()).unwrap();
+            assert_eq!(made.permissions().mode() & 0o777, 0o600, "nobody else may read the key");
+        }
+    }
 }
