@@ -103,6 +103,7 @@ impl Writer {
     }
 
     fn send(&self, command: Command) -> Result<()> {
+        self.healthy()?;
         let queue = self.queue.as_ref().ok_or_else(closing)?;
         queue.send(command).map_err(|_closed| gone())
     }
@@ -156,14 +157,17 @@ fn run(
                 }
                 // Not after what waits before it: a subject is committed apart, and no event needs it yet.
                 Command::Subjects { identities, reply } => {
-                    let answer = sequencer.subjects(&identities);
+                    let Some(answer) = unless_it_panics(stopped, || sequencer.subjects(&identities)) else { return };
                     tell_stopped(&sequencer);
                     let _caller_gone = reply.send(answer).is_err();
                 }
             }
             next = if n_events < COMMIT_EVENTS_MAX { commands.try_recv().ok() } else { None };
         }
-        let answers = if requests.is_empty() { Vec::new() } else { sequencer.commit(requests) };
+        let none = requests.is_empty().then(Vec::new);
+        let answers = none.or_else(|| unless_it_panics(stopped, || sequencer.commit(requests)));
+        // Without answers the callers are told that the outcome is not known.
+        let Some(answers) = answers else { return };
         tell_stopped(&sequencer);
         let (size, checkpoint) = (sequencer.size(), sequencer.checkpoint());
         head.send_if_modified(|head| {
@@ -187,6 +191,16 @@ fn run(
             tracing::error!("the keeper thread is gone");
         }
     }
+}
+
+/// Runs the sequencer. Should it panic, that is known before its callers are told: nobody can be refused and then find
+/// the ledger writable.
+fn unless_it_panics<T>(stopped: &OnceLock<String>, run: impl FnOnce() -> T) -> Option<T> {
+    let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).ok();
+    if done.is_none() {
+        stopped.get_or_init(|| "it failed by a defect of ours; standard error has the place".to_owned());
+    }
+    done
 }
 
 /// Does what may lag behind the commits: writes the index to its file, and moves the guard.

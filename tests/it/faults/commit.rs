@@ -3,12 +3,14 @@
 use std::collections::BTreeSet;
 use std::ffi::c_int;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use plimsoll::event::ledger::{ErasureGround, SubjectErased};
 use plimsoll::event::{Draft, EventId, Recorded};
 use plimsoll::ledger::{
-    Acknowledged, Engine, Error, Filter, Index, Kind, Ledger, Options, PageLimit, SqliteEngine, Store,
+    Acknowledged, Creation, Engine, Entropy, Error, Filter, Index, Kind, Ledger, Options, PageLimit, SqliteEngine,
+    Store,
 };
 use plimsoll_test_vfs::{Effect, Fault, Operation, Vfs, ffi};
 
@@ -296,4 +298,34 @@ async fn opening_that_fails_at_any_step_says_why_and_can_be_done_again() {
         opening(existing, Operation::Sync, Effect::Lost, ffi::SQLITE_IOERR_FSYNC).await;
         opening(existing, Operation::Map, Effect::Lost, ffi::SQLITE_IOERR_SHMSIZE).await;
     }
+}
+
+/// Chance that gives out.
+struct Exhausted(AtomicBool, CountingEntropy);
+
+impl Entropy for Exhausted {
+    fn fill(&self, buffer: &mut [u8]) {
+        assert!(!self.0.load(Ordering::Relaxed), "no more chance (part of the test)");
+        self.1.fill(buffer);
+    }
+}
+
+#[tokio::test]
+async fn a_writer_that_panics_is_known_to_have_ended_and_reads_go_on() {
+    let rig = Rig::new();
+    let entropy = Arc::new(Exhausted(AtomicBool::new(false), CountingEntropy::new(1)));
+    let options = Options { entropy: entropy.clone(), ..rig.options() };
+    let ledger = Ledger::create(options, Creation::default()).await.unwrap();
+    let before = ledger.append(drafts(0, 3)).await.unwrap();
+    entropy.0.store(true, Ordering::Relaxed);
+    let unknown = ledger.append(drafts(3, 4)).await.unwrap_err();
+    assert!(matches!(unknown, Error::OutcomeUnknown { .. }), "{unknown:?}");
+    assert!(matches!(ledger.writable(), Err(Error::Stopped(_))), "{:?}", ledger.writable());
+    let refused = ledger.append(drafts(3, 4)).await.unwrap_err();
+    assert!(matches!(refused, Error::Stopped(_)), "nothing was sent, so nothing is unknown: {refused:?}");
+    read_all(&ledger);
+    assert_eq!(ledger.head().size, before.size);
+    drop(ledger);
+    let ledger = rig.open().await.unwrap();
+    settle(&ledger, &rig, &[Told { drafts: drafts(0, 3), answer: Ok(before) }]).await;
 }

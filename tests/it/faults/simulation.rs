@@ -396,6 +396,20 @@ fn requests_of_one_commit_with_one_key_and_different_private_text_are_a_conflict
     assert_eq!(world.engine.n_sealed(), 1);
 }
 
+#[test]
+fn a_writer_whose_log_was_moved_by_another_stops() {
+    let mut world = World::new(1);
+    let index = open_index(&world.engine, None);
+    let engine = Arc::new(world.engine.clone());
+    let mut other = sequencer(engine, index, world.clock.clone(), world.entropy.clone());
+    other.commit(vec![plain(&[draft("repo/example.com/0", 1)])]).pop().unwrap().unwrap();
+    for n in 2..4 {
+        let answer = world.sequencer.commit(vec![plain(&[draft("repo/example.com/0", n)])]).pop().unwrap();
+        assert!(matches!(answer, Err(Error::Stopped(_))), "{answer:?}");
+    }
+    assert_eq!(world.engine.head().unwrap().size, 2);
+}
+
 fn draft_of_another_time() -> plimsoll::event::Timestamp {
     plimsoll::event::Timestamp::from_micros(1_700_000_000_000_000).unwrap()
 }
