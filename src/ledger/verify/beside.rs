@@ -2,6 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
+use bytes::Bytes;
+
 use super::super::Evidence;
 use super::super::engine::Engine;
 use super::super::evidence::Blob;
@@ -39,17 +41,7 @@ impl<'a> Beside<'a> {
     /// payload names.
     pub(super) fn note(&mut self, event: &Recorded, report: &mut Report) {
         let position = event.envelope().position.0;
-        let own = event.envelope().stream.as_str() == "ledger";
-        match own.then(|| event.data()) {
-            Some(Ok(Data::SubjectErased(erased))) => {
-                self.erased_subjects.extend(erased.subject);
-                self.erased_values.extend(erased.values);
-            }
-            Some(Ok(Data::EvidenceErased(erased))) => {
-                self.erased_blobs.insert(erased.blake3);
-            }
-            _ => {}
-        }
+        self.note_erasure(event);
         for reference in &event.envelope().evidence {
             self.blobs.entry(reference.clone()).or_insert(position);
         }
@@ -60,6 +52,22 @@ impl<'a> Beside<'a> {
         }
         for reference in &parts.sealed {
             self.value(reference, event, report);
+        }
+    }
+
+    fn note_erasure(&mut self, event: &Recorded) {
+        if event.envelope().stream.as_str() != "ledger" {
+            return;
+        }
+        match event.data() {
+            Ok(Data::SubjectErased(erased)) => {
+                self.erased_subjects.extend(erased.subject);
+                self.erased_values.extend(erased.values);
+            }
+            Ok(Data::EvidenceErased(erased)) => {
+                self.erased_blobs.insert(erased.blake3);
+            }
+            _ => {}
         }
     }
 
@@ -86,8 +94,20 @@ impl<'a> Beside<'a> {
         }
     }
 
-    /// Judges absences, and reads every blob.
-    pub(super) fn finish(self, report: &mut Report) {
+    /// Reads every blob and identity, and judges absences. What is missing may have been erased since the log was
+    /// `size` long: every erasure is in the log before anything is gone.
+    pub(super) fn finish(mut self, size: u64, report: &mut Report) {
+        let nobody = self.read_subjects(report);
+        let no_blob = self.read_blobs(report);
+        let later = self.engine.read(size..u64::MAX, false, &mut |_, leaf| {
+            if let Ok(event) = Recorded::parse(Bytes::copy_from_slice(leaf)) {
+                self.note_erasure(&event);
+            }
+            Ok(true)
+        });
+        if let Err(error) = later {
+            report.find(Damage::Unreadable, Some(size), error.to_string());
+        }
         for (id, position, actor) in &self.missing {
             let with_actor = actor.as_ref().is_some_and(|actor| self.erased_subjects.contains(actor));
             if with_actor || self.erased_values.contains(id) {
@@ -96,28 +116,43 @@ impl<'a> Beside<'a> {
                 report.find(Damage::MissingPrivateValue, Some(*position), format!("value {id} is not there"));
             }
         }
+        for (id, position) in nobody {
+            if self.erased_subjects.contains(&id) {
+                report.erased += 1;
+            } else {
+                report.find(Damage::MissingPrivateValue, Some(position), format!("nobody is behind {id}"));
+            }
+        }
+        for (blake3, position) in no_blob {
+            if self.erased_blobs.contains(&blake3) {
+                report.erased += 1;
+            } else {
+                report.find(Damage::MissingEvidence, Some(position), format!("blob {blake3} is not there"));
+            }
+        }
+    }
+
+    /// Checks who is behind each pseudonym, and returns those behind which nobody is.
+    fn read_subjects(&self, report: &mut Report) -> Vec<(SubjectId, u64)> {
+        let mut nobody = Vec::new();
         for (id, position) in &self.subjects {
             match self.engine.subject(id) {
                 Ok(Some(row)) if SubjectId::commit(&row.salt, &row.identity) == *id => report.private_values += 1,
                 Ok(Some(_)) => {
-                    report.find(
-                        Damage::BadPrivateValue,
-                        Some(*position),
-                        format!("{id} is not the pseudonym of who is behind it"),
-                    );
+                    let what = format!("{id} is not the pseudonym of who is behind it");
+                    report.find(Damage::BadPrivateValue, Some(*position), what);
                 }
-                Ok(None) if self.erased_subjects.contains(id) => report.erased += 1,
-                Ok(None) => {
-                    report.find(Damage::MissingPrivateValue, Some(*position), format!("nobody is behind {id}"));
-                }
+                Ok(None) => nobody.push((id.clone(), *position)),
                 Err(error) => report.find(Damage::Unreadable, Some(*position), format!("{id}: {error}")),
             }
         }
-        self.read_blobs(report);
+        nobody
     }
 
-    fn read_blobs(&self, report: &mut Report) {
-        let Some(evidence) = self.evidence else { return };
+    /// Reads the blobs, and returns those that are not there.
+    fn read_blobs(&self, report: &mut Report) -> Vec<(Hex32, u64)> {
+        let mut missing = Vec::new();
+        let Some(evidence) = self.evidence else { return missing };
         let mut blobs: Vec<_> = self.blobs.iter().collect();
         blobs.sort_by_key(|(_, position)| **position);
         for (reference, position) in blobs {
@@ -129,11 +164,11 @@ impl<'a> Beside<'a> {
                         report.notes.push(format!("blob {blake3} was erased, and is still there"));
                     }
                 }
-                Ok(Blob::Missing) if self.erased_blobs.contains(blake3) => report.erased += 1,
-                Ok(Blob::Missing) => report.find(Damage::MissingEvidence, at, format!("blob {blake3} is not there")),
+                Ok(Blob::Missing) => missing.push((blake3.clone(), *position)),
                 Ok(Blob::Damaged(what)) => report.find(Damage::BadEvidence, at, format!("blob {blake3}: {what}")),
                 Err(error) => report.find(Damage::Unreadable, at, format!("blob {blake3}: {error}")),
             }
         }
+        missing
     }
 }

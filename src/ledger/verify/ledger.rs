@@ -52,15 +52,18 @@ pub type Progress<'a> = dyn FnMut(u64, u64) + Send + 'a;
 /// Only when nothing can be said at all; damage is in the report.
 pub fn verify(checks: &Checks, progress: &mut Progress<'_>) -> Result<Report> {
     let mut report = Report { origin: checks.key.name().to_owned(), ..Report::default() };
-    let size = match checks.engine.head() {
-        Ok(head) => head.size,
+    // The log may grow meanwhile: what follows it is looked at before it is, so that none of it can be ahead.
+    let guarded = checks.guard.as_ref().map(|guard| guard.load(&checks.key));
+    let mut derived = Derived::load(checks);
+    let (size, signed) = match checks.engine.head() {
+        Ok(head) => (head.size, 0..head.size.saturating_add(1)),
         Err(error) => {
             report.find(Damage::BadSize, None, error.to_string());
-            last_position(&*checks.engine, &mut report).map_or(0, |last| last.saturating_add(1))
+            let last = last_position(&*checks.engine, &mut report);
+            (last.map_or(0, |last| last.saturating_add(1)), 0..u64::MAX)
         }
     };
-    let mut notes = Notes::load(checks, size, &mut report);
-    let mut derived = Derived::load(checks);
+    let mut notes = Notes::load(checks, size, signed, guarded, &mut report);
     let mut chain = Chain::new(checks.now, checks.index.is_some());
     let mut beside = Beside::new(checks);
     stretches(checks, size, |stretch| {
@@ -86,7 +89,7 @@ pub fn verify(checks: &Checks, progress: &mut Progress<'_>) -> Result<Report> {
     notes.finish(&chain, &mut report);
     derived.finish(&chain, &mut report);
     birth(checks, &mut report);
-    beside.finish(&mut report);
+    beside.finish(size, &mut report);
     report.root = chain.root().to_string();
     report.streams = chain.n_streams();
     Ok(report.conclude())
@@ -182,7 +185,9 @@ struct Derived<'a> {
     hashes: Hashes,
     /// The size that the kept streams are as of; none where they are not kept or were looked at.
     streams_at: Option<u64>,
-    /// The edge of the tree when it had the size that the index has. Compared last: what is wrong below comes first.
+    /// The edge of the tree as it was kept when verification began.
+    kept: Edge,
+    /// The log's edge at that size. Compared last: what is wrong below comes first.
     edge: Option<Edge>,
 }
 
@@ -190,7 +195,8 @@ impl<'a> Derived<'a> {
     fn load(checks: &'a Checks) -> Self {
         let index = checks.index.as_deref();
         let streams_at = index.and_then(|index| index.file_position().ok().flatten());
-        Self { index, hashes: Hashes::default(), streams_at, edge: None }
+        let kept = index.map(Index::edge).unwrap_or_default();
+        Self { index, hashes: Hashes::default(), streams_at, kept, edge: None }
     }
 
     /// Compares the tiles that were filled with those that are kept.
@@ -198,7 +204,7 @@ impl<'a> Derived<'a> {
         let filled = chain.take_tiles();
         let Some(index) = self.index else { return };
         for (level, number, hashes) in filled {
-            if (number + 1).checked_shl(8 * (u32::from(level) + 1)).is_none_or(|end| end > index.position()) {
+            if (number + 1).checked_shl(8 * (u32::from(level) + 1)).is_none_or(|end| end > self.kept.size()) {
                 continue;
             }
             match index.tile(level, number) {
@@ -217,24 +223,22 @@ impl<'a> Derived<'a> {
                 report.find(Damage::BadIndex, None, error.to_string());
             }
         }
-        if index.position() == chain.size() {
+        if self.kept.size() == chain.size() {
             self.edge = Some(chain.edge().clone());
         }
     }
 
     fn finish(mut self, chain: &Chain, report: &mut Report) {
-        let Some(index) = self.index else { return };
         let Some(edge) = self.edge.take() else {
-            if index.position() > 0 {
-                let detail = format!("it covers {} events, and the log has {}", index.position(), chain.size());
+            if self.kept.size() > 0 {
+                let detail = format!("it covers {} events, and the log has {}", self.kept.size(), chain.size());
                 report.find(Damage::BadIndex, None, detail);
             }
             return;
         };
-        let kept = index.edge();
         for (level, hashes) in (0_u8..).zip(edge.levels()).filter(|(_, hashes)| !hashes.is_empty()) {
             let number = edge.size().checked_shr(8 * (u32::from(level) + 1)).unwrap_or(0);
-            let stored = kept.levels().get(usize::from(level)).map(Vec::as_slice);
+            let stored = self.kept.levels().get(usize::from(level)).map(Vec::as_slice);
             self.hashes.compare((level, number), stored, hashes, report);
         }
     }

@@ -1,13 +1,19 @@
 //! Signed notes and commitments to heads, held to the tree as it was when they were made.
 
+use std::ops::Range;
+
+use super::super::Result as LedgerResult;
 use super::super::signer::verify_note;
-use super::super::tree::{Hash, VerifierKey};
+use super::super::tree::{Checkpoint, Hash, VerifierKey};
 use super::chain::{Chain, Heads};
 use super::ledger::Checks;
 use super::{Damage, Report};
 
 /// Notes whose signatures are checked at once, by all threads.
 const NOTES_AT_ONCE: usize = 16_384;
+
+/// What the rollback guard remembers.
+pub(super) type Guarded = LedgerResult<Option<(Checkpoint, String)>>;
 
 /// A note whose signature was checked.
 struct Note {
@@ -34,11 +40,18 @@ pub(super) struct Notes {
 }
 
 impl Notes {
-    pub(super) fn load(checks: &Checks, size: u64, report: &mut Report) -> Self {
+    /// Reads the checkpoints with sizes in `range`, and takes in what the rollback guard was found to remember.
+    pub(super) fn load(
+        checks: &Checks,
+        size: u64,
+        range: Range<u64>,
+        guarded: Option<Guarded>,
+        report: &mut Report,
+    ) -> Self {
         let mut notes = Vec::new();
         let mut rows = Vec::new();
         let mut last = None;
-        let read = checks.engine.checkpoints(0..u64::MAX, &mut |at, note| {
+        let read = checks.engine.checkpoints(range, &mut |at, note| {
             if at > size {
                 report.find(Damage::BadSize, Some(size), format!("a checkpoint of {at} events, and there are {size}"));
             }
@@ -58,7 +71,7 @@ impl Notes {
             let detail = format!("the newest checkpoint is of {} events, and there are {size}", last.unwrap_or(0));
             report.find(Damage::BadSize, last, detail);
         }
-        notes.extend(elsewhere(checks, report));
+        notes.extend(elsewhere(checks, guarded, report));
         notes.sort_by_key(|note| std::cmp::Reverse(note.size));
         let mut notes = Self { notes, heads: Heads::default(), holds: 0, size };
         notes.at_size(&Chain::new(checks.now, false), report);
@@ -131,10 +144,10 @@ fn verified(rows: &[(u64, String)], key: &VerifierKey, threads: usize) -> Vec<No
 }
 
 /// What is remembered outside the database.
-fn elsewhere(checks: &Checks, report: &mut Report) -> Vec<Note> {
+fn elsewhere(checks: &Checks, guarded: Option<Guarded>, report: &mut Report) -> Vec<Note> {
     let mut notes = Vec::new();
-    if let Some(guard) = &checks.guard {
-        match guard.load(&checks.key) {
+    if let Some(guarded) = guarded {
+        match guarded {
             Ok(Some((known, _))) => {
                 notes.push(Note { size: known.size, signed: Ok((known.size, known.root)), what: "rollback guard" });
             }
