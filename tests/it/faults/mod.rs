@@ -5,6 +5,7 @@
     reason = "helpers are not `#[test]` functions, and a failing seed is told"
 )]
 
+mod alongside;
 mod commit;
 mod corruption;
 mod erasure;
