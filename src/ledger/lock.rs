@@ -57,3 +57,11 @@ impl Lock {
         writeln!(self.file, "process {} ({what})", std::process::id())
     }
 }
+
+impl Drop for Lock {
+    /// Closing the file would do, but for a child process that was just forked by somebody else in this process: until
+    /// it runs its own program it has the file open as well, and the directory would seem in use for that moment.
+    fn drop(&mut self) {
+        let _given_back = self.file.unlock().is_ok();
+    }
+}
