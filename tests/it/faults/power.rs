@@ -186,3 +186,33 @@ async fn the_power_loss_test_finds_loss_where_commits_are_not_synced() {
     let failures = failures(&run, 60).await;
     assert!(failures.iter().any(|what| what.contains("were acknowledged")), "{failures:?}");
 }
+
+/// The test above is worth as much as its idea of a disk.
+#[test]
+fn the_disk_of_these_tests_keeps_what_was_synced_and_may_lose_the_rest() {
+    let logged = |path: &str, change| Logged { path: PathBuf::from(path), change };
+    let write = |offset, byte: u8, n| Change::Write { offset, bytes: vec![byte; n] };
+    let log = [
+        logged("/d/a", Change::Create),
+        logged("/d/a", write(0, 1, 1024)),
+        logged("/d/a", Change::Sync),
+        logged("/d/a", Change::SyncNames),
+        logged("/d/b", Change::Create),
+        logged("/d/b", write(0, 2, 10)),
+        logged("/d/b", Change::Sync),
+        logged("/d/a", Change::Truncate { size: 600 }),
+        logged("/d/a", write(400, 3, 1000)),
+        logged("/d/b", Change::Delete),
+    ];
+    let disk = |fate: &mut dyn Fate| after_power_loss(&log, fate);
+    let sizes = |disk: BTreeMap<PathBuf, Vec<u8>>| -> Vec<_> {
+        disk.into_iter().map(|(path, content)| (path.display().to_string(), content)).collect()
+    };
+    // The name of `b` was never synced, though its content was.
+    assert_eq!(sizes(disk(&mut Nothing)), [("/d/a".to_owned(), vec![1; 1024])]);
+    let all = [vec![1; 400], vec![3; 1000]].concat();
+    assert_eq!(sizes(disk(&mut Everything)), [("/d/a".to_owned(), all)]);
+    // Of the write at 400, the first of its two sectors ends at 512.
+    let torn = [vec![1; 400], vec![3; 112], vec![1; 88]].concat();
+    assert_eq!(sizes(disk(&mut TornLast(0.5))), [("/d/a".to_owned(), torn)]);
+}
