@@ -1,5 +1,8 @@
 //! The properties of `fuzz/`, over its corpus and mutations of it: the same functions that libFuzzer runs.
 
+// Tells clippy that the helpers are tests, too.
+#![cfg(test)]
+
 use std::path::{Path, PathBuf};
 
 use plimsoll::ledger::Receipt;

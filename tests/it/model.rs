@@ -1,6 +1,9 @@
 //! The whole ledger against a list: any sequence of appends, refusals, restarts, losses of the index, erasures and
 //! commitments to heads does to it what it does to a plain `Vec`.
 
+// Tells clippy that the helpers are tests, too.
+#![cfg(test)]
+
 use std::collections::HashMap;
 use std::sync::Arc;
 

@@ -1,5 +1,8 @@
 //! What must hold of all values of a kind; and hostile values picked by hand.
 
+// Tells clippy that the helpers are tests, too.
+#![cfg(test)]
+
 use doubleentry::transparency::TileId;
 use plimsoll::event::{
     Data, EventId, EventType, Field as _, Position, Prepared, Private, Recorded, SealedRef, Subject, SubjectId,
@@ -14,7 +17,7 @@ use serde_json::Value;
 use crate::judges;
 use crate::support::{FixedClock, House, draft};
 
-/// The same cases in every run; more of them with PLIMSOLL_SLOW.
+/// The same cases in every run; more of them with `PLIMSOLL_SLOW`.
 fn check<S: Strategy>(strategy: &S, cases: u32, holds: impl Fn(S::Value)) {
     let cases = if std::env::var_os("PLIMSOLL_SLOW").is_some() { cases * 100 } else { cases };
     let config = Config { cases, failure_persistence: None, ..Config::default() };
@@ -166,11 +169,11 @@ fn varied(value: &Value, texts: &[String], n: &mut usize) -> Value {
     *n += 1;
     let text = &texts[*n % texts.len()];
     match value {
-        Value::String(_) if text.len() % 3 == 0 => Value::String(text.clone()),
-        Value::Number(number) if text.len() % 2 == 0 => {
+        Value::String(_) if text.len().is_multiple_of(3) => Value::String(text.clone()),
+        Value::Number(number) if text.len().is_multiple_of(2) => {
             Value::from(number.as_i64().unwrap().wrapping_add(i64::try_from(text.len()).unwrap() - 3))
         }
-        Value::Bool(_) => Value::Bool(text.len() % 2 == 0),
+        Value::Bool(_) => Value::Bool(text.len().is_multiple_of(2)),
         Value::Array(items) if text.len() % 5 == 4 => {
             Value::Array(items.iter().chain(items).map(|item| varied(item, texts, n)).collect())
         }

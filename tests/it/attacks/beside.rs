@@ -177,3 +177,21 @@ async fn what_only_the_ledger_can_say_is_refused_from_anybody_else() {
     drop(ledger);
     assert_eq!(scene.verify().code, 0);
 }
+
+#[tokio::test]
+async fn a_commitment_to_heads_that_does_not_hold_is_found() {
+    // By a ledger that went wrong itself: of too few streams, of other heads, of a size long past or yet to come.
+    for (as_of, streams) in [(SIZE, 8), (SIZE, 9), (SIZE - 1, 9), (SIZE + 1, 9), (u64::MAX, 9)] {
+        let scene = Scene::new().await;
+        let ledger = scene.open().await;
+        let heads = plimsoll::event::ledger::HeadsCommitted {
+            as_of: plimsoll::event::Position(as_of),
+            blake3: "00".repeat(32).parse().unwrap(),
+            sha256: "00".repeat(32).parse().unwrap(),
+            streams: plimsoll::event::U64(streams),
+        };
+        ledger.say(heads, "heads:wrong").await.unwrap();
+        drop(ledger);
+        scene.verify().is_only("bad_heads", Some(SIZE));
+    }
+}

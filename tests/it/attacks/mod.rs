@@ -38,6 +38,9 @@
 //! | 29 | deployment outside the ledger | not in a log's reach: `reconcile.completed` is where it shows | |
 //! | 30 | witness outage | there is no witness timer yet; `exports::an_old_receipt_*` shows how freshness is judged | |
 
+// Tells clippy that the helpers are tests, too.
+#![cfg(test)]
+
 mod beside;
 mod exports;
 mod published;

@@ -248,6 +248,35 @@ fn a_log_whose_first_event_names_another_key_is_found() {
 }
 
 #[test]
+fn an_event_that_says_that_it_is_elsewhere_is_found_though_it_is_signed_for() {
+    let forged = leaves(6, |n, leaf| {
+        if n == 4 {
+            replaced(leaf, "\"position\":\"4\"", "\"position\":\"3\"");
+        }
+    });
+    let dir = forge(&forged);
+    let vkey = key().verifier_key();
+    let report = judge(dir.path(), &vkey);
+    assert!(kinds(&report).contains(&"BadEnvelope".to_owned()), "{report:?}");
+    assert_eq!(report.first_bad_position, Some(4));
+    // So is its receipt.
+    let hashes: Vec<_> = forged.iter().map(|leaf| leaf_hash(leaf)).collect();
+    let node = |from: usize, to: usize| plimsoll::ledger::tree::subtree_root(&hashes[from..to]);
+    let note = std::fs::read_to_string(dir.path().join("checkpoint")).unwrap();
+    for (index, path) in [(4, vec![hashes[5], hashes[6], node(0, 4)]), (5, vec![hashes[4], hashes[6], node(0, 4)])] {
+        let lines: String = path.iter().map(|hash| format!("{hash}\n")).collect();
+        let leaf = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, &forged[index]);
+        let text = format!("c2sp.org/tlog-proof@v1\nextra {leaf}\nindex {index}\n{lines}\n{note}");
+        let file = dir.path().join("event.tlog-proof");
+        std::fs::write(&file, &text).unwrap();
+        let (code, said) = judges::python(&["--vkey", &vkey.to_string(), "--receipt", file.to_str().unwrap()]);
+        assert_eq!(code, i32::from(index == 4), "{said}");
+        let ours = plimsoll::ledger::Receipt::parse(&text).unwrap().verify(&vkey);
+        assert_eq!(ours.is_err(), index == 4, "{ours:?}");
+    }
+}
+
+#[test]
 fn a_commitment_to_heads_that_does_not_hold_is_found_in_a_published_log() {
     // 20: the verifier of tiles holds heads and chain to the same tree.
     for lie in [false, true] {

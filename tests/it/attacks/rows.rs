@@ -41,7 +41,7 @@ async fn a_flipped_bit_is_found_without_an_index_and_narrowed_down_by_the_checkp
     // 1: nothing derived is left; the checkpoint of 301 events holds, that of 311 does not.
     let scene = Scene::new().await;
     judges::change_leaf(&scene.data(), A_COMMIT, |leaf| {
-        replace(leaf, b"\"author_offset_minutes\":60", b"\"author_offset_minutes\":61")
+        replace(leaf, b"\"author_offset_minutes\":60", b"\"author_offset_minutes\":61");
     });
     std::fs::remove_file(scene.data().index()).unwrap();
     // The stream's next event does not have it as `prev`; without hashes of each, the earlier of the two is named.
