@@ -8,7 +8,7 @@ use super::super::tree::{Frontier, Hash, VerifierKey};
 use super::scan::{Seen, SeenEnvelope, Stretch};
 use super::{Damage, Report};
 use crate::event::ledger::HeadsCommitted;
-use crate::event::{Data, Recorded, Timestamp};
+use crate::event::{Data, EventType, Recorded, Timestamp};
 
 /// Folds the log in order.
 pub(super) struct Chain {
@@ -186,7 +186,9 @@ pub(super) struct Heads(VecDeque<(u64, HeadsCommitted)>);
 impl Heads {
     /// Takes in an event, if it is a commitment to heads.
     pub(super) fn note(&mut self, event: &Recorded) {
-        if let Ok(Data::HeadsCommitted(heads)) = event.data() {
+        if event.envelope().type_name == EventType::HeadsCommitted.as_str()
+            && let Ok(Data::HeadsCommitted(heads)) = event.data()
+        {
             self.0.push_back((event.envelope().position.0, heads));
         }
     }

@@ -195,3 +195,37 @@ async fn a_commitment_to_heads_that_does_not_hold_is_found() {
         scene.verify().is_only("bad_heads", Some(SIZE));
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_ledger_that_is_being_written_to_is_not_taken_for_a_damaged_one() {
+    let scene = Scene::new().await;
+    let ledger = scene.open().await;
+    let done = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let (writer, stop) = (ledger.clone(), done.clone());
+    let writing = tokio::spawn(async move {
+        let mut n = 100_000;
+        while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+            // People come, commit, and are erased; heads are committed to.
+            let who = format!("Nobody <{n}@example.com>");
+            let placed = writer.append(vec![commit_draft(n, &who, "soon gone")]).await.unwrap().placed[0].position;
+            writer.append((n..n + 40).map(small).collect()).await.unwrap();
+            let actor = Recorded::parse(writer.leaf(placed.0).unwrap()).unwrap().envelope().actor.clone();
+            let gone = SubjectErased { ground: ErasureGround::Request, operator: None, subject: actor, values: vec![] };
+            writer.say(gone, &format!("erase:{n}")).await.unwrap();
+            writer.commit_heads().await.unwrap();
+            n += 40;
+        }
+        n
+    });
+    let (mut rounds, mut last) = (0, 0);
+    while rounds < 8 || last < SIZE + 2_000 {
+        let (root, events) = (scene.data().root().to_owned(), ledger.head().size);
+        let verdict = tokio::task::spawn_blocking(move || verify(&root, &[])).await.unwrap();
+        assert_eq!(verdict.code, 0, "{}", verdict.report);
+        last = verdict.report["events"].as_u64().unwrap();
+        assert!(last >= events);
+        rounds += 1;
+    }
+    done.store(true, std::sync::atomic::Ordering::Relaxed);
+    assert!(writing.await.unwrap() > 100_000);
+}
