@@ -14,7 +14,7 @@ use crate::api::proto::v1 as pb;
 use crate::api::proto::v1::ledger_service_client::LedgerServiceClient;
 use crate::api::{draft_to_proto, filter_to_proto};
 use crate::event::{Draft, EventId, Recorded};
-use crate::ledger::{Creation, Filter, Ledger, PageLimit, Pending, Receipt};
+use crate::ledger::{self, Creation, Filter, Ledger, PageLimit, Pending, Receipt};
 
 /// Largest message that is taken from a server.
 const MESSAGE_BYTES_MAX: usize = 64 << 20;
@@ -85,11 +85,17 @@ impl Access {
             return Ok(Self::Remote(connect(url).await?));
         }
         let options = settings.options(purpose);
-        let ledger = if create {
-            Ledger::open_or_create(options, Creation::default()).await?
+        let opened = if create {
+            Ledger::open_or_create(options, Creation::default()).await
         } else {
-            Ledger::open(options).await?
+            Ledger::open(options).await
         };
+        let ledger = opened.map_err(|error| match error {
+            ledger::Error::Busy { .. } => {
+                Exit::busy(format!("{error}: if that is a server, go through it (--server URL)"))
+            }
+            error => error.into(),
+        })?;
         Ok(Self::Local(ledger))
     }
 
@@ -139,6 +145,16 @@ impl Access {
                 };
                 let answer = client.get_receipt(pb::GetReceiptRequest { key: Some(key) }).await?.into_inner();
                 Ok(Receipt::parse(&answer.receipt.unwrap_or_default().tlog_proof)?)
+            }
+        }
+    }
+
+    /// The verifier key of the log.
+    pub(super) async fn key(&mut self) -> Result<String, Exit> {
+        match self {
+            Self::Local(ledger) => Ok(ledger.key().to_string()),
+            Self::Remote(client) => {
+                Ok(client.get_checkpoint(pb::GetCheckpointRequest::default()).await?.into_inner().verifier_key)
             }
         }
     }

@@ -32,10 +32,15 @@ pub(super) enum Key {
     Show,
 }
 
-pub(super) fn key_show(settings: &Settings) -> Result<Outcome, Exit> {
-    let path = settings.data.verifier_key();
-    let key =
-        std::fs::read_to_string(&path).map_err(|error| Exit::no(format!("cannot read {}: {error}", path.display())))?;
+pub(super) async fn key_show(settings: &Settings) -> Result<Outcome, Exit> {
+    let key = match &settings.server {
+        Some(_) => Access::reader(settings).await?.key().await?,
+        None => {
+            let path = settings.data.verifier_key();
+            let failed = |error| Exit::no(format!("cannot read {}: {error}", path.display()));
+            std::fs::read_to_string(&path).map_err(failed)?
+        }
+    };
     if settings.json {
         print_json(&serde_json::json!({"key": key.trim()}))
     } else {
@@ -51,6 +56,9 @@ pub(super) struct Export {
 }
 
 pub(super) async fn export(settings: &Settings, args: Export) -> Result<Outcome, Exit> {
+    if settings.server.is_some() {
+        return Err(Exit::usage("export reads a data directory; a server publishes the same files over HTTP"));
+    }
     let data = settings.data.clone();
     let written = tokio::task::spawn_blocking(move || {
         let ledger = Ledger::open_read_only(&data)?;
@@ -117,8 +125,9 @@ async fn take(settings: &Settings, destination: &Path) -> Result<Outcome, Exit> 
 }
 
 async fn restore(settings: &Settings, source: &Path, accept_rollback: Option<String>) -> Result<Outcome, Exit> {
-    let (from, to) = (DataDir::new(source), settings.data.clone());
-    let put_back = tokio::task::spawn_blocking(move || copy::restore(&from, &to));
+    let (from, to, guard) = (DataDir::new(source), settings.data.clone(), settings.guard_of(&settings.data));
+    let accepted = accept_rollback.is_some();
+    let put_back = tokio::task::spawn_blocking(move || copy::restore(&from, &to, &guard, accepted));
     put_back.await.map_err(|error| Exit::no(format!("putting back failed: {error}")))??;
     let options = Options { accept_rollback, ..settings.options("plimsoll backup restore") };
     let ledger = Ledger::open(options).await?;

@@ -153,7 +153,7 @@ async fn dispatch(cli: Cli) -> Result<Outcome, Exit> {
         Command::Receipt(args) => Box::pin(show::receipt(&settings, args)).await,
         Command::Verify(args) => verify::verify(&settings, args).await,
         Command::Export(args) => keep::export(&settings, args).await,
-        Command::Key(keep::Key::Show) => keep::key_show(&settings),
+        Command::Key(keep::Key::Show) => keep::key_show(&settings).await,
         Command::Backup(args) => keep::backup(&settings, args).await,
         Command::Bench(args) => Box::pin(bench::bench(&settings, args)).await,
         Command::Completions { shell } => {
@@ -175,6 +175,16 @@ pub(crate) fn print(text: &str) -> Result<Outcome, Exit> {
     }
 }
 
+/// Text as it may be shown on a terminal: what would move the cursor or change colours is shown as what it is.
+pub(crate) fn printable(text: &str) -> String {
+    let shown = |c: char| match c {
+        '\n' | '\t' => c.to_string(),
+        c if c.is_control() => c.escape_default().to_string(),
+        c => c.to_string(),
+    };
+    text.chars().map(shown).collect()
+}
+
 /// Prints a result as one line of JSON.
 pub(crate) fn print_json(value: &impl serde::Serialize) -> Result<Outcome, Exit> {
     let mut line = serde_json::to_string(value).map_err(|error| Exit::no(format!("cannot print JSON: {error}")))?;
@@ -188,5 +198,22 @@ mod tests {
     fn the_command_line_is_consistent() {
         use clap::CommandFactory;
         super::Cli::command().debug_assert();
+    }
+
+    /// clap keeps one value by name: two flags of one name, of which one is global, end in a panic when they are used.
+    #[test]
+    fn no_command_has_a_flag_that_is_named_like_a_common_one() {
+        fn check(command: &clap::Command, common: &[&str]) {
+            for argument in command.get_arguments() {
+                let name = argument.get_id().as_str();
+                assert!(!common.contains(&name), "{} has a {name} of its own", command.get_name());
+            }
+            command.get_subcommands().for_each(|command| check(command, common));
+        }
+        use clap::CommandFactory;
+        let cli = super::Cli::command();
+        let common: Vec<_> = cli.get_arguments().map(|argument| argument.get_id().as_str()).collect();
+        assert!(common.contains(&"data"));
+        cli.get_subcommands().for_each(|command| check(command, &common));
     }
 }

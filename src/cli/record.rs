@@ -42,7 +42,7 @@ pub(super) struct Record {
     expected: Option<String>,
     /// The payload in JSON; `-` reads it from standard input
     #[arg(long, value_name = "JSON", conflicts_with = "field")]
-    data: Option<String>,
+    payload: Option<String>,
     /// A field of the payload; the value is JSON, or else text. May be repeated
     #[arg(long, short = 'f', value_name = "NAME=VALUE")]
     field: Vec<String>,
@@ -91,12 +91,12 @@ fn from_input() -> Result<Vec<Draft>, Exit> {
 }
 
 fn from_flags(args: Record) -> Result<Draft, Exit> {
-    let data = match args.data.as_deref() {
+    let data = match args.payload.as_deref() {
         Some("-") => String::from_utf8(input()?).map_err(|_why| Exit::usage("standard input is not UTF-8"))?,
         Some(data) => data.to_owned(),
         None => fields(&args.field)?,
     };
-    let data = RawValue::from_string(data).map_err(|error| Exit::usage(format!("--data: {error}")))?;
+    let data = RawValue::from_string(data).map_err(|error| Exit::usage(format!("--payload: {error}")))?;
     let made_up = || {
         let mut random = [0; 16];
         SystemEntropy.fill(&mut random);

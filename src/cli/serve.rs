@@ -68,7 +68,9 @@ pub(super) async fn serve(settings: &Settings, args: Serve) -> Result<Outcome, E
             exit.report();
         }
     };
-    let served = api::serve(ledger.clone(), options, ready, stop()).await;
+    // Before anybody is told that the server is ready: who is told may stop it at once.
+    let stop = stop().map_err(|error| Exit::busy(format!("cannot listen for signals: {error}")))?;
+    let served = api::serve(ledger.clone(), options, ready, stop).await;
     keeper.abort();
     // The keeper holds the ledger too; only when it is gone does dropping ours close it.
     let _cancelled = keeper.await.is_err();
@@ -79,18 +81,15 @@ pub(super) async fn serve(settings: &Settings, args: Serve) -> Result<Outcome, E
     Ok(Outcome::Done)
 }
 
-/// Completes when the process is told to end. Listens from the call on, not from the first poll: whoever reads that the
-/// server is ready may end it at once.
-fn stop() -> impl Future<Output = ()> {
+/// Listens for being told to end, from now on; the future completes when that happens.
+fn stop() -> std::io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
-    let (terminate, interrupt) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
-    async move {
-        let (Ok(mut terminate), Ok(mut interrupt)) = (terminate, interrupt) else {
-            return std::future::pending().await;
-        };
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-    }
+    })
 }

@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::access::{Access, Key, Shown};
 use super::exit::{Exit, Outcome};
-use super::{Settings, print};
+use super::{Settings, print, printable};
 use crate::ledger::Filter;
 
 /// How often a data directory that another process writes is looked at.
@@ -69,15 +69,21 @@ pub(super) async fn log(settings: &Settings, args: Log) -> Result<Outcome, Exit>
     }
 }
 
+/// Fields of payloads that tell at a glance what an event is about.
+const TELLING: [&str; 4] = ["branch", "tag", "version", "name"];
+
 /// One line for people.
 fn line(shown: &Shown) -> String {
     let envelope = shown.event.envelope();
     let at = envelope.occurred_at.to_string().replacen('T', " ", 1);
     let at = at.get(..19).unwrap_or_default();
-    let free = shown.private.iter().find(|(id, _)| !id.starts_with("sbj_")).map(|(_, text)| text.as_str());
-    let summary: String = free.unwrap_or_default().lines().next().unwrap_or_default().chars().take(60).collect();
+    let payload = shown.event.payload().ok().and_then(|json| serde_json::from_str::<serde_json::Value>(json).ok());
+    let telling = TELLING.iter().find_map(|name| payload.as_ref()?.get(name)?.as_str().map(str::to_owned));
+    let free = shown.private.iter().find(|(id, _)| !id.starts_with("sbj_")).and_then(|(_, text)| text.lines().next());
+    let words: Vec<&str> = telling.as_deref().into_iter().chain(free).collect();
+    let summary: String = words.join("  ").chars().take(60).collect();
     let line = format!("{:>8}  {at}  {:<22} {:<44} {summary}", envelope.position, envelope.type_name, envelope.stream);
-    format!("{}\n", line.trim_end())
+    format!("{}\n", printable(line.trim_end()))
 }
 
 /// The event, with what is private in it under `private`.
@@ -146,9 +152,10 @@ pub(super) async fn show(settings: &Settings, args: Show) -> Result<Outcome, Exi
     let data = data.map_err(|error| Exit::no(error.to_string()))?.unwrap_or_default();
     text.push_str(&format!("{data}\n"));
     for (id, value) in &shown.private {
+        let value = value.trim_end().replace('\n', "\n    ");
         text.push_str(&format!("{id} = {value}\n"));
     }
-    print(&text)
+    print(&printable(&text))
 }
 
 #[derive(Debug, Args)]

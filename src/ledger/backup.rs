@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::engine::Engine;
-use super::guard::{sync_dir, write_synced};
-use super::open::own_draft;
+use super::guard::{Guard, sync_dir, write_synced};
+use super::open::{own_draft, read_verifier_key};
 use super::paths::DataDir;
 use super::sqlite::{SqliteEngine, Store};
 use super::tree::{TileKind, TilePath};
@@ -60,18 +60,23 @@ pub fn backup(data: &DataDir, to: &Path) -> Result<Taken> {
     Ok(Taken { size, bytes })
 }
 
-/// Puts a backup into a data directory that holds no database. Whether the ledger may go on from there is decided by the
-/// guard when it is opened.
+/// Puts a backup into a data directory that holds no database. One that is older than what the guard remembers is not put
+/// there unless that is accepted; whether the ledger may go on from it is decided once more when it is opened.
 ///
 /// # Errors
-/// `Refused` when there is a database already; `NotFound`; storage errors.
-pub fn restore(from: &DataDir, to: &DataDir) -> Result<()> {
+/// `Refused` when there is a database already; `RolledBack`; `NotFound`; storage errors.
+pub fn restore(from: &DataDir, to: &DataDir, guard: &Guard, accept_rollback: bool) -> Result<()> {
     if !from.exists() {
         return Err(Error::NotFound(format!("a backup in {}", from.root().display())));
     }
     if to.exists() {
         let what = format!("{} exists: move the old database away first, and keep it", to.ledger().display());
         return Err(Error::Refused(what));
+    }
+    let size = open_engine_read_only(from)?.head()?.size;
+    let known = guard.load(&read_verifier_key(&from.verifier_key())?)?;
+    if let Some((known, _)) = known.filter(|(known, _)| known.size > size && !accept_rollback) {
+        return Err(Error::RolledBack { database: size, known: known.size, guard: guard.path().display().to_string() });
     }
     std::fs::create_dir_all(to.root()).map_err(|error| Error::io("cannot create", to.root(), error))?;
     let _lock = Lock::take(&to.lock(), "plimsoll backup restore")?;

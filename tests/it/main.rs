@@ -2,12 +2,15 @@
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
+    clippy::panic,
     unreachable_pub,
     reason = "a test that cannot go on should say where; helpers are not `#[test]` functions"
 )]
 
 mod api;
 mod attacks;
+mod cli;
+mod faults;
 mod conformance;
 mod faults;
 mod foreign;

@@ -1,4 +1,4 @@
-//! Append and AppendStream.
+//! Appending: one request, or a stream of them.
 
 use plimsoll::api::proto::v1 as pb;
 use plimsoll::ledger::Receipt;

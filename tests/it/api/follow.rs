@@ -25,7 +25,7 @@ async fn subscribe(
 }
 
 async fn next(pages: &mut Streaming<pb::SubscribeResponse>) -> Result<pb::SubscribeResponse, tonic::Status> {
-    within("a page", pages.next()).await.expect("the subscription ended without a status")
+    within("a page", pages.next()).await.unwrap()
 }
 
 /// Reads until everything before `until` was sent, and checks that nothing is missing or twice.

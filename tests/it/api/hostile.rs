@@ -32,15 +32,11 @@ fn offset(json: &str) -> pb::Draft {
     draft
 }
 
-#[tokio::test]
-async fn every_wrong_draft_is_refused_by_the_name_of_its_field() {
-    let served = Served::with_events(1).await;
-    let mut client = served.client().await;
-    let oid = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
-    let deep = format!("{{\"before\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000));
-    let deep_objects = format!("{{\"x\":{}1{}}}", "{\"x\":".repeat(100_000), "}".repeat(100_000));
-    let cases: Vec<(&str, pb::Draft, &str, &str)> = vec![
-        // What is sent; the field that must be named; a word that the explanation must have.
+/// What is sent, the field that must be named, and a word that the explanation must have.
+type Case = (&'static str, pb::Draft, &'static str, &'static str);
+
+fn wrong_envelopes() -> Vec<Case> {
+    vec![
         ("nothing at all", pb::Draft::default(), "type", ""),
         ("an unknown type", with(|draft| draft.r#type = "tag.eaten".to_owned()), "type", "tag.eaten"),
         ("no stream", with(|draft| draft.stream = String::new()), "stream", ""),
@@ -81,6 +77,14 @@ async fn every_wrong_draft_is_refused_by_the_name_of_its_field() {
             "evidence[0]",
             "not in the evidence store",
         ),
+    ]
+}
+
+fn wrong_payloads() -> Vec<Case> {
+    let oid = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
+    let deep = format!("{{\"before\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000));
+    let deep_objects = format!("{{\"x\":{}1{}}}", "{\"x\":".repeat(100_000), "}".repeat(100_000));
+    vec![
         ("no JSON", data("{"), "data", ""),
         ("a JSON array", data("[]"), "data", ""),
         ("two values", data(&format!("{{\"before\":\"{oid}\",\"tag\":\"v1\"}} {{}}")), "data", ""),
@@ -109,8 +113,14 @@ async fn every_wrong_draft_is_refused_by_the_name_of_its_field() {
             "data",
             "40",
         ),
-    ];
-    for (what, draft, name, word) in cases {
+    ]
+}
+
+#[tokio::test]
+async fn every_wrong_draft_is_refused_by_the_name_of_its_field() {
+    let served = Served::with_events(1).await;
+    let mut client = served.client().await;
+    for (what, draft, name, word) in wrong_envelopes().into_iter().chain(wrong_payloads()) {
         // In the middle of good ones: they must not be recorded either.
         let mut request = request("repo/example.com/good", 0..2);
         request.drafts.insert(1, draft);

@@ -1,4 +1,4 @@
-//! GetEvent, ReadStream, ReadAll, ListStreams, GetReceipt, GetCheckpoint.
+//! Reading: events, streams, stretches of the log, receipts and checkpoints.
 
 use plimsoll::api::proto::v1 as pb;
 use plimsoll::event::{Recorded, commitment};

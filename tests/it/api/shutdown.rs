@@ -14,8 +14,59 @@ use tonic::Code;
 use crate::support::program::Desk;
 use crate::support::served::{Client, Served, reason, request, within};
 
-fn streamed(request: pb::AppendRequest) -> pb::AppendStreamRequest {
-    pb::AppendStreamRequest { request: Some(request) }
+/// Ids of what was acknowledged, and how it ended.
+type Written = (Vec<String>, Option<tonic::Status>);
+
+/// Counts answers, so that nobody is stopped before everyone is at work.
+type Answered = Arc<[AtomicUsize; 6]>;
+
+/// Appends over one stream until it ends.
+async fn write_stream(mut client: Client, who: usize, answered: Answered) -> Written {
+    let name = format!("repo/writer/{who}");
+    let streamed = |request| pb::AppendStreamRequest { request: Some(request) };
+    let requests = (0..u64::MAX).map(move |n| streamed(request(&name, n * 3..n * 3 + 3)));
+    let mut answers = client.append_stream(tokio_stream::iter(requests)).await.unwrap().into_inner();
+    let mut ids = Vec::new();
+    loop {
+        match answers.next().await {
+            Some(Ok(answer)) => {
+                ids.extend(answer.response.unwrap().placed.into_iter().map(|at| at.id));
+                answered[who].fetch_add(1, Ordering::Relaxed);
+            }
+            end => return (ids, end.map(|status| status.unwrap_err())),
+        }
+    }
+}
+
+/// Appends one event after another until that fails.
+async fn write(mut client: Client, who: usize, answered: Answered) -> Written {
+    let mut ids = Vec::new();
+    for n in 0.. {
+        match client.append(request(&format!("repo/writer/{who}"), n..n + 1)).await {
+            Ok(answer) => {
+                ids.extend(answer.into_inner().placed.into_iter().map(|at| at.id));
+                answered[who].fetch_add(1, Ordering::Relaxed);
+            }
+            Err(status) => return (ids, Some(status)),
+        }
+    }
+    unreachable!()
+}
+
+/// Follows until the end, and says how far it came.
+async fn follow(mut client: Client, from_position: u64) -> (u64, tonic::Status) {
+    let request = pb::SubscribeRequest { from_position, ..pb::SubscribeRequest::default() };
+    let mut pages = client.subscribe(request).await.unwrap().into_inner();
+    let mut next = from_position;
+    loop {
+        match pages.next().await {
+            Some(Ok(page)) => {
+                assert!((next..).zip(&page.events).all(|(at, event)| event.position == at));
+                next = page.next_position;
+            }
+            end => return (next, end.unwrap().unwrap_err()),
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -23,62 +74,16 @@ async fn a_server_told_to_stop_under_load_keeps_all_it_acknowledged_and_says_whe
     let desk = Desk::with_ledger();
     let server = desk.serve(&[]);
     let url = server.url();
-    let mut writers = Vec::new();
+    let connect = || async { Client::connect(url.clone()).await.unwrap() };
     let answered = Arc::new([const { AtomicUsize::new(0) }; 6]);
-    for who in 0..2 {
-        let answered = answered.clone();
-        let mut client = Client::connect(url.clone()).await.unwrap();
+    let mut writers = Vec::new();
+    for who in 0..6 {
+        let (client, answered) = (connect().await, answered.clone());
         writers.push(tokio::spawn(async move {
-            let name = format!("repo/stream/{who}");
-            let requests = (0..u64::MAX).map(move |n| streamed(request(&name, n * 3..n * 3 + 3)));
-            let mut answers = client.append_stream(tokio_stream::iter(requests)).await.unwrap().into_inner();
-            let mut ids = Vec::new();
-            loop {
-                match answers.next().await {
-                    Some(Ok(answer)) => {
-                        ids.extend(answer.response.unwrap().placed.into_iter().map(|at| at.id));
-                        answered[who].fetch_add(1, Ordering::Relaxed);
-                    }
-                    end => break (ids, end.map(|status| status.unwrap_err())),
-                }
-            }
+            if who < 2 { write_stream(client, who, answered).await } else { write(client, who, answered).await }
         }));
     }
-    for who in 2..6 {
-        let answered = answered.clone();
-        let mut client = Client::connect(url.clone()).await.unwrap();
-        writers.push(tokio::spawn(async move {
-            let mut ids = Vec::new();
-            for n in 0.. {
-                match client.append(request(&format!("repo/unary/{who}"), n..n + 1)).await {
-                    Ok(answer) => {
-                        ids.extend(answer.into_inner().placed.into_iter().map(|at| at.id));
-                        answered[who].fetch_add(1, Ordering::Relaxed);
-                    }
-                    Err(status) => return (ids, Some(status)),
-                }
-            }
-            unreachable!()
-        }));
-    }
-    let mut followers = Vec::new();
-    for from_position in [0, 1] {
-        let mut client = Client::connect(url.clone()).await.unwrap();
-        followers.push(tokio::spawn(async move {
-            let request = pb::SubscribeRequest { from_position, ..pb::SubscribeRequest::default() };
-            let mut pages = client.subscribe(request).await.unwrap().into_inner();
-            let mut next = from_position;
-            loop {
-                match pages.next().await {
-                    Some(Ok(page)) => {
-                        assert!((next..).zip(&page.events).all(|(at, event)| event.position == at));
-                        next = page.next_position;
-                    }
-                    end => break (next, end.unwrap().unwrap_err()),
-                }
-            }
-        }));
-    }
+    let followers = [tokio::spawn(follow(connect().await, 0)), tokio::spawn(follow(connect().await, 1))];
     within("some load by everyone", async {
         while answered.iter().any(|n| n.load(Ordering::Relaxed) < 20) {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -89,26 +94,24 @@ async fn a_server_told_to_stop_under_load_keeps_all_it_acknowledged_and_says_whe
         within("the server's end", tokio::task::spawn_blocking(move || server.terminate())).await.unwrap();
     assert_eq!(code, Some(0), "{err}");
 
-    let data = DataDir::new(desk.data());
-    let ledger = Ledger::open_read_only(&data).unwrap();
+    let ledger = Ledger::open_read_only(&DataDir::new(desk.data())).unwrap();
     let recorded: BTreeSet<String> = (0..ledger.head().size)
         .map(|at| Recorded::parse(ledger.leaf(at).unwrap()).unwrap().envelope().id.to_string())
         .collect();
-    for (n, writer) in writers.into_iter().enumerate() {
+    for (who, writer) in writers.into_iter().enumerate() {
         let (ids, status) = within("a writer", writer).await.unwrap();
-        assert!(ids.len() >= 20);
-        assert!(ids.iter().all(|id| recorded.contains(id)), "writer {n} was promised what is not there");
+        assert!(ids.len() >= 20 && ids.iter().all(|id| recorded.contains(id)), "{who} was promised what is not there");
         // The streams get a last word from the server; one request at a time may also find the door closed.
-        if n < 2 {
+        if who < 2 {
             let status = status.expect("a stream that was cut ends with a status");
             assert_eq!((status.code(), reason(&status).0.as_str()), (Code::Unavailable, "STOPPING"), "{status}");
         }
     }
     for follower in followers {
         let (next, status) = within("a follower", follower).await.unwrap();
-        assert_eq!(status.code(), Code::Unavailable, "{status}");
         let (reason, metadata) = reason(&status);
-        assert_eq!((reason.as_str(), metadata["resume_position"].clone()), ("STOPPING", next.to_string()));
+        assert_eq!((status.code(), reason.as_str()), (Code::Unavailable, "STOPPING"));
+        assert_eq!(metadata["resume_position"], next.to_string());
     }
     drop(ledger);
     desk.run(["verify"]).ok();
@@ -116,7 +119,7 @@ async fn a_server_told_to_stop_under_load_keeps_all_it_acknowledged_and_says_whe
     // A new server, and whoever was cut off goes on.
     let server = desk.serve(&[]);
     let mut client = Client::connect(server.url()).await.unwrap();
-    let again = client.append(request("repo/stream/0", 0..3)).await.unwrap().into_inner();
+    let again = client.append(request("repo/writer/0", 0..3)).await.unwrap().into_inner();
     assert!(again.placed.iter().all(|at| at.duplicate));
 }
 
