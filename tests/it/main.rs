@@ -10,7 +10,6 @@
 mod api;
 mod attacks;
 mod cli;
-mod faults;
 mod conformance;
 mod faults;
 mod foreign;

@@ -107,6 +107,25 @@ async fn a_follower_whose_filter_nothing_passes_is_told_how_far_it_is() {
 }
 
 #[tokio::test]
+async fn a_follower_gets_as_much_of_each_event_as_it_asked_for() {
+    let served = Served::new().await;
+    served.ledger.append(vec![commit_draft(1, "Jane <j@example.com>", "a message")]).await.unwrap();
+    let mut client = served.client().await;
+    for (envelope, private_values) in [(false, false), (true, false), (false, true), (true, true)] {
+        let view = Some(pb::EventView { envelope, private_values });
+        let request = pb::SubscribeRequest { from_position: 1, filter: None, view };
+        let mut pages = client.subscribe(request).await.unwrap().into_inner();
+        let event = next(&mut pages).await.unwrap().events.remove(0);
+        assert_eq!(event.leaf, served.ledger.leaf(1).unwrap());
+        assert_eq!(event.envelope.map(|envelope| envelope.r#type), envelope.then(|| "commit.recorded".to_owned()));
+        let mut values: Vec<_> = event.private_values.into_iter().map(|value| value.value).collect();
+        values.sort();
+        assert_eq!(values, if private_values { vec!["Jane <j@example.com>", "a message"] } else { vec![] });
+    }
+    served.finish().await;
+}
+
+#[tokio::test]
 async fn a_follower_at_the_head_is_told_so_at_once() {
     let served = Served::with_events(10).await;
     let mut client = served.client().await;

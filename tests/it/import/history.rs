@@ -138,7 +138,7 @@ fn this_very_repository_is_recorded_commit_for_commit() {
 #[test]
 fn an_interrupted_import_is_gone_on_with() {
     let (desk, repo) = both();
-    let n = if crate::support::rig::slow() { 100_000 } else { 8000 };
+    let n = if crate::support::rig::slow() { 100_000 } else { 5000 };
     repo.many(n);
     repo.git(["tag", "v1", "main"]);
     let data = DataDir::new(desk.data());

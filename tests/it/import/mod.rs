@@ -1,6 +1,7 @@
 //! `import git`, through the real program, of repositories that git itself made.
 
 mod history;
+mod library;
 mod odd;
 mod refs;
 mod remote;
