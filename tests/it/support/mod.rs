@@ -49,19 +49,9 @@ impl Entropy for CountingEntropy {
     }
 }
 
-/// Opens or makes a ledger. Another test that starts a program has our descriptors for an instant between its fork and its
-/// exec, our lock among them: so a lock that was given back may seem taken, for as long as that.
+/// Opens or makes a ledger.
 pub async fn opened(options: Options) -> plimsoll::ledger::Result<Ledger> {
-    let started = std::time::Instant::now();
-    loop {
-        let creation = Creation { origin: Some("ledger.example/test".to_owned()) };
-        match Ledger::open_or_create(options.clone(), creation).await {
-            Err(plimsoll::ledger::Error::Busy { .. }) if started.elapsed().as_secs() < 10 => {
-                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-            }
-            opened => return opened,
-        }
-    }
+    Ledger::open_or_create(options, Creation { origin: Some("ledger.example/test".to_owned()) }).await
 }
 
 /// A ledger in a directory that goes with it.
