@@ -403,6 +403,10 @@ fn take_last<'a>(rest: &mut &'a [u8], key: &[u8]) -> Option<&'a str> {
     let body = rest.strip_suffix(b"\"")?;
     let start = body.iter().rposition(|&byte| byte == b'"')? + 1;
     let (before, value) = (body.get(..start)?, body.get(start..)?);
+    // With an escape in it, it would not be what the full reading finds.
+    if value.contains(&b'\\') {
+        return None;
+    }
     let shortened = before.strip_suffix(key)?;
     *rest = if key.starts_with(b",") { shortened } else { shortened.strip_suffix(b",")? };
     std::str::from_utf8(value).ok()
