@@ -1,16 +1,13 @@
 //! Erasing, when something comes in between: what was erased must be gone, and nothing new may be kept as theirs.
 
-use std::sync::Arc;
-
 use plimsoll::event::ledger::{ErasureGround, EvidenceErased, SubjectErased};
 use plimsoll::event::{Draft, Recorded, Subject, SubjectId};
-use plimsoll::ledger::{Creation, Error, Index, Ledger, Options};
+use plimsoll::ledger::{Creation, Error, Ledger, Options};
 use plimsoll_test_vfs::{Effect, Fault, Operation, Vfs, ffi};
 
-use crate::support::memory::MemoryEngine;
 use crate::support::process::PATIENCE;
-use crate::support::rig::{plain, scratch, sealed, sequencer, verified};
-use crate::support::{CountingEntropy, FixedClock, House, commit_draft, draft};
+use crate::support::rig::{scratch, verified};
+use crate::support::{House, commit_draft, draft};
 
 const JANE: &str = "Jane <j@example.com>";
 const SECRET: &str = "the secret message";
@@ -134,27 +131,6 @@ async fn private_values_are_not_recorded_as_somebodys_who_was_erased_meanwhile()
     let event = Recorded::parse(ledger.leaf(ledger.head().size - 1).unwrap()).unwrap();
     assert_eq!(ledger.private_values(&event).unwrap()[0].owner.as_ref(), Some(&again));
     assert!(verified(&ledger, &house.data()).ok);
-}
-
-#[test]
-fn what_was_sealed_before_an_erasure_is_refused_after_it_and_beside_it() {
-    let engine = MemoryEngine::new();
-    let entropy = Arc::new(CountingEntropy::new(1));
-    let index = Arc::new(Index::in_memory());
-    let mut sequencer = sequencer(Arc::new(engine.clone()), index, Arc::new(FixedClock::new()), entropy.clone());
-    let jane = sequencer.subjects(&[JANE.to_owned()]).unwrap().pop().unwrap();
-    let joan = sequencer.subjects(&["Joan".to_owned()]).unwrap().pop().unwrap();
-    let sent = |n, author| sealed(n, author, SECRET, &*entropy);
-    let mut erase = plain(&[erasure(&jane)]);
-    erase.erase.subjects.push(jane.clone());
-    let answers = sequencer.commit(vec![sent(1, &jane), erase, sent(2, &jane), sent(3, &joan), sent(1, &jane)]);
-    assert!(matches!(answers[2], Err(Error::CannotWrite { .. })), "{:?}", answers[2]);
-    assert!([0, 1, 3].iter().all(|n| answers[*n].is_ok()), "{answers:?}");
-    assert!(answers[4].as_ref().unwrap().placed[0].duplicate, "what is recorded is known");
-    let answers = sequencer.commit(vec![sent(4, &jane), sent(5, &joan), sent(1, &jane)]);
-    assert!(matches!(answers[0], Err(Error::CannotWrite { .. })), "{:?}", answers[0]);
-    assert!(answers[1].is_ok() && answers[2].as_ref().unwrap().placed[0].duplicate, "{answers:?}");
-    assert_eq!(engine.n_sealed(), 2, "both of them Joan's");
 }
 
 #[tokio::test]
