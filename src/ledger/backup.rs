@@ -48,8 +48,8 @@ pub fn backup(data: &DataDir, to: &Path) -> Result<Taken> {
         return Err(Error::Refused(format!("{} exists already", to.display())));
     }
     let engine = open_engine_read_only(data)?;
-    std::fs::create_dir_all(to).map_err(|error| Error::io("cannot create", to, error))?;
     let copy = DataDir::new(to);
+    copy.make()?;
     // Evidence is written before the event that names it: copied after the log, none that is named can be missing.
     let mut bytes = engine.backup(&copy.ledger())?;
     bytes += copy_tree(&data.evidence(), &copy.evidence())?;
@@ -78,7 +78,7 @@ pub fn restore(from: &DataDir, to: &DataDir, guard: &Guard, accept_rollback: boo
     if let Some((known, _)) = known.filter(|(known, _)| known.size > size && !accept_rollback) {
         return Err(Error::RolledBack { database: size, known: known.size, guard: guard.path().display().to_string() });
     }
-    std::fs::create_dir_all(to.root()).map_err(|error| Error::io("cannot create", to.root(), error))?;
+    to.make()?;
     let _lock = Lock::take(&to.lock(), "plimsoll backup restore")?;
     for (from, to) in [(from.signing_key(), to.signing_key()), (from.verifier_key(), to.verifier_key())] {
         if !to.exists() {

@@ -78,7 +78,7 @@ impl Ledger {
         if options.dir.exists() {
             return Err(Error::Refused(format!("there is a ledger in {} already", options.dir.root().display())));
         }
-        create_dir_synced(options.dir.root())?;
+        options.dir.make()?;
         let lock = Lock::take(&options.dir.lock(), &options.purpose)?;
         // A key without a database is what a creation that was interrupted left behind.
         if !options.dir.signing_key().exists() {
@@ -261,13 +261,6 @@ fn new_key(creation: &Creation, entropy: &dyn Entropy) -> Result<SigningKey> {
     let mut seed = [0; 32];
     entropy.fill(&mut seed);
     SigningKey::from_seed(&origin, seed).map_err(|error| Error::invalid("origin", error.to_string()))
-}
-
-/// Makes a directory and what is missing above it, durably: what is synced in it would be lost with it.
-fn create_dir_synced(dir: &Path) -> Result<()> {
-    let missing: Vec<&Path> = dir.ancestors().take_while(|dir| !dir.as_os_str().is_empty() && !dir.exists()).collect();
-    std::fs::create_dir_all(dir).map_err(|error| Error::io("cannot create", dir, error))?;
-    missing.iter().filter_map(|dir| dir.parent()).try_for_each(sync_dir)
 }
 
 /// Writes a file that only its owner may read: all of it or none, as a key of which a half is there is worse than none.

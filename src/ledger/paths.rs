@@ -2,6 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use super::guard::sync_dir;
+use super::{Error, Result};
+
 /// The layout of a data directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DataDir {
@@ -12,6 +15,20 @@ impl DataDir {
     /// The data directory at `root`, which need not exist.
     pub fn new(root: impl Into<PathBuf>) -> Self {
         Self { root: root.into() }
+    }
+
+    /// Makes the directory and what is missing above it, durably: what is synced in it would be lost with it. It holds a
+    /// signing key, names and messages, so it is its owner's alone.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub(super) fn make(&self) -> Result<()> {
+        use std::os::unix::fs::DirBuilderExt;
+        let is_missing = |dir: &&Path| !dir.as_os_str().is_empty() && !dir.exists();
+        let missing: Vec<&Path> = self.root.ancestors().take_while(is_missing).collect();
+        let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.root);
+        made.map_err(|error| Error::io("cannot create", &self.root, error))?;
+        missing.iter().filter_map(|dir| dir.parent()).try_for_each(sync_dir)
     }
 
     /// The directory itself.

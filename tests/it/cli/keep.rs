@@ -32,6 +32,26 @@ fn a_ledger_is_made_once() {
 }
 
 #[test]
+fn what_holds_keys_and_names_is_for_its_owner_only() {
+    let desk = told();
+    let closed = |path: &Path| {
+        let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(path).unwrap().permissions());
+        assert_eq!(mode & 0o077, 0, "{}", path.display());
+    };
+    closed(&desk.data());
+    desk.run(["backup", "deep/copy"]).ok();
+    closed(&desk.path().join("deep/copy"));
+    let other = Desk::new();
+    other.run(["backup", "restore", desk.path().join("deep/copy").to_str().unwrap()]).ok();
+    closed(&other.data());
+    // A directory that somebody made on purpose keeps the rights that it was given.
+    std::fs::create_dir(desk.path().join("shared")).unwrap();
+    let before = std::fs::metadata(desk.path().join("shared")).unwrap().permissions();
+    desk.run(["init", "--data", "shared"]).ok();
+    assert_eq!(std::fs::metadata(desk.path().join("shared")).unwrap().permissions(), before);
+}
+
+#[test]
 fn commands_on_a_ledger_that_is_not_there_say_so() {
     let desk = Desk::new();
     let payload = r#"{"tag":"v","before":"4b825dc642cb6eb9a060e54bf8d69288fbee4904"}"#;
