@@ -80,13 +80,9 @@ impl<'a> Beside<'a> {
                 if commitment(&row.salt, &row.value) != reference.commitment.to_bytes() {
                     report.find(Damage::BadPrivateValue, position, format!("value {id} does not open its commitment"));
                 }
-                // Else the erasure of its actor would pass it by.
+                // Else it would stay when that person is erased, or go with another.
                 if row.owner != event.envelope().actor {
-                    report.find(
-                        Damage::BadPrivateValue,
-                        position,
-                        format!("value {id} is not the actor's of its event"),
-                    );
+                    report.find(Damage::BadPrivateValue, position, format!("value {id} is not kept as the actor's"));
                 }
             }
             Ok(None) => self.missing.push((id.clone(), event.envelope().position.0, event.envelope().actor.clone())),

@@ -78,6 +78,7 @@ async fn private_values_and_identities_are_held_to_their_commitments() {
     for (script, kind) in [
         ("UPDATE sealed SET value = 'another word' WHERE id = (SELECT min(id) FROM sealed)", "bad_private_value"),
         ("UPDATE sealed SET salt = randomblob(32) WHERE id = (SELECT min(id) FROM sealed)", "bad_private_value"),
+        ("UPDATE sealed SET owner = NULL WHERE id = (SELECT min(id) FROM sealed)", "bad_private_value"),
         ("DELETE FROM sealed WHERE id = (SELECT min(id) FROM sealed)", "missing_private_value"),
         ("UPDATE subject SET identity = 'Joan <j@example.com>'", "bad_private_value"),
         ("DELETE FROM subject", "missing_private_value"),
