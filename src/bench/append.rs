@@ -27,9 +27,11 @@ pub(super) async fn stream(rig: &mut Rig, size: u64) -> Result<Spread> {
     let (requests, receiver) = mpsc::channel::<pb::AppendStreamRequest>(2);
     let mut answers = rig.client()?.append_stream(ReceiverStream::new(receiver)).await?.into_inner();
     let mut rounds = Vec::new();
-    while rig.ledger.head().size < size {
+    // What was measured at a smaller size may have grown the log beyond this one: a round is made all the same.
+    while rig.ledger.head().size < size || rounds.is_empty() {
         let first = rig.ledger.head().size;
-        let n = ((size - first) / 8).clamp(ROUND_MIN, ROUND_MAX).min(size - first);
+        let left = if first < size { size - first } else { size };
+        let n = (left / 8).clamp(ROUND_MIN, ROUND_MAX).min(left);
         let batches = material::requests(rig.site.next, n, BATCH);
         let n_batches = batches.len();
         rig.site.next += n;
@@ -94,13 +96,18 @@ pub(super) fn rate(n: u64, took: Duration) -> f64 {
 }
 
 /// Appends one by one, with 64 and with 512 in flight.
-pub(super) async fn unary(rig: &mut Rig) -> Result<Unary> {
-    Ok(Unary { in_flight_64: in_flight(rig, 64, 2_048).await?, in_flight_512: in_flight(rig, 512, 4_096).await? })
+pub(super) async fn unary(rig: &mut Rig, size: u64) -> Result<Unary> {
+    // A small log is not to be swamped by what is measured on it.
+    let n = |callers: u64, most: u64| (size / 4).clamp(callers, most);
+    Ok(Unary {
+        in_flight_64: in_flight(rig, size, 64, n(64, 2_048)).await?,
+        in_flight_512: in_flight(rig, size, 512, n(512, 4_096)).await?,
+    })
 }
 
-async fn in_flight(rig: &mut Rig, callers: u64, n: u64) -> Result<Spread> {
+async fn in_flight(rig: &mut Rig, size: u64, callers: u64, n: u64) -> Result<Spread> {
     let mut rounds = Vec::new();
-    for _ in 0..5 {
+    for _ in 0..super::rounds(size) {
         let requests = material::requests(rig.site.next, n, 1);
         rig.site.next += n;
         let floor_requests = requests.clone();
@@ -156,14 +163,14 @@ where
 }
 
 /// One client that waits for each receipt, taking turns with a bare write and sync.
-pub(super) async fn receipts(rig: &Rig) -> Result<Receipts> {
-    const N: u64 = 500;
+pub(super) async fn receipts(rig: &Rig, size: u64) -> Result<Receipts> {
+    let n_receipts = (size / 8).clamp(20, 500);
     let mut synced = Synced::create(&rig.dir().join("synced"))?;
     let mut client = rig.client()?;
     let (mut p50, mut p99) = (Vec::new(), Vec::new());
-    for round in 0..5 {
+    for round in 0..super::rounds(size) {
         let (mut ours, mut floor) = (Vec::new(), Vec::new());
-        for n in 0..N {
+        for n in 0..n_receipts {
             let mut draft = material::draft(n);
             draft.dedup = format!("receipt:{}:{round}:{n}", rig.ledger.head().size);
             let request = pb::AppendRequest { drafts: vec![draft], with_receipts: true };

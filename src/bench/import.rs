@@ -19,7 +19,7 @@ fn rounds(scratch: &Path, commits: usize) -> Result<Spread> {
     let path = scratch.join("repository");
     make(&path, commits)?;
     let mut rounds = Vec::new();
-    for round in 0..5 {
+    for round in 0..super::rounds(commits as u64) {
         let (floor, n) = floor::walk(&path)?;
         anyhow::ensure!(n == commits, "the walk saw {n} of {commits} commits");
         let data = scratch.join(format!("imported-{round}"));

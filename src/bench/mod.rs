@@ -31,6 +31,11 @@ pub struct Plan {
     pub dir: PathBuf,
 }
 
+/// How many rounds are measured: one where so little is asked for that only the doing can be of interest.
+fn rounds(size: u64) -> usize {
+    if size < 1_000 { 1 } else { 5 }
+}
+
 /// Anything that went wrong, with what was being done.
 pub type Result<T, E = anyhow::Error> = std::result::Result<T, E>;
 
@@ -46,14 +51,14 @@ pub async fn run(plan: &Plan, say: &dyn Fn(&str)) -> Result<Report> {
         say(&format!("{size} events: appending in batches of {}", append::BATCH));
         let appended = append::stream(&mut rig, size).await?;
         say(&format!("{size} events: appending one by one"));
-        let unary = append::unary(&mut rig).await?;
+        let unary = append::unary(&mut rig, size).await?;
         say(&format!("{size} events: receipts"));
-        let receipts = append::receipts(&rig).await?;
+        let receipts = append::receipts(&rig, size).await?;
         say(&format!("{size} events: reading"));
-        let reads = read::measure(&rig).await?;
-        let gets = lookup::measure(&rig).await?;
+        let reads = read::measure(&rig, size).await?;
+        let gets = lookup::measure(&rig, size).await?;
         say(&format!("{size} events: verifying"));
-        let verified = verify::measure(&rig).await?;
+        let verified = verify::measure(&rig, size).await?;
         let site = rig.stop().await?;
         say(&format!("{size} events: starting"));
         let started = process::measure(&site).await?;

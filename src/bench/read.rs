@@ -13,10 +13,10 @@ use crate::api::proto::v1 as pb;
 /// Events of one round at most.
 const EVENTS_MAX: u64 = 200_000;
 
-pub(super) async fn measure(rig: &Rig) -> Result<Reads> {
+pub(super) async fn measure(rig: &Rig, size: u64) -> Result<Reads> {
     let n = rig.site.raw.n_rows().min(EVENTS_MAX);
     let (mut stream, mut page, mut one_stream) = (Vec::new(), Vec::new(), Vec::new());
-    for _ in 0..5 {
+    for _ in 0..super::rounds(size) {
         let floor = rate(n, tokio::task::block_in_place(|| rig.site.raw.scan(n))?);
         stream.push((rate(n, whole(rig, n).await?), floor));
         page.push((rate(n, pages(rig, n).await?), floor));

@@ -9,13 +9,13 @@ use super::{Result, floor};
 use crate::ledger::verify::{Checks, verify};
 use crate::ledger::{Filter, Guard, Ledger, PageLimit};
 
-pub(super) async fn measure(rig: &Rig) -> Result<Spread> {
+pub(super) async fn measure(rig: &Rig, size: u64) -> Result<Spread> {
     let ledger = rig.ledger.clone();
     let guard = Guard::new(rig.site.data.guard());
-    tokio::task::spawn_blocking(move || rounds(&ledger, &guard)).await?
+    tokio::task::spawn_blocking(move || rounds(&ledger, &guard, super::rounds(size))).await?
 }
 
-fn rounds(ledger: &Ledger, guard: &Guard) -> Result<Spread> {
+fn rounds(ledger: &Ledger, guard: &Guard, n_rounds: usize) -> Result<Spread> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let mut leaves = Vec::new();
     let size = ledger.head().size;
@@ -26,7 +26,7 @@ fn rounds(ledger: &Ledger, guard: &Guard) -> Result<Spread> {
     }
     let megabytes = leaves.iter().map(bytes::Bytes::len).sum::<usize>() as f64 / 1e6;
     let mut rounds = Vec::new();
-    for _ in 0..3 {
+    for _ in 0..n_rounds {
         let checks = Checks {
             engine: Arc::clone(ledger.engine()),
             key: ledger.key().clone(),

@@ -1,5 +1,6 @@
 //! The command line, through the real program: what it prints where, and how it ends.
 
+mod bench;
 mod keep;
 mod read;
 mod record;
