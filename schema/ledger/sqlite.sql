@@ -16,11 +16,11 @@ CREATE TABLE checkpoint (
 
 -- Private values of leaves. Erasing one deletes its row; the commitment in the leaf stays.
 CREATE TABLE sealed (
-    id    TEXT PRIMARY KEY,         -- as in the leaf: a UUID of version 7, so new rows go to the right edge
+    id    TEXT NOT NULL PRIMARY KEY, -- as in the leaf: a UUID of version 7, so new rows go to the right edge
     owner TEXT,                     -- the event's actor
     salt  BLOB NOT NULL,
     value TEXT NOT NULL
-) STRICT;
+) STRICT, WITHOUT ROWID;
 
 -- Who is behind a pseudonym.
 CREATE TABLE subject (

@@ -401,7 +401,7 @@ impl<'a> Peek<'a> {
 fn take_last<'a>(rest: &mut &'a [u8], key: &[u8]) -> Option<&'a str> {
     // The comma before `type` was already behind it in the caller's first cut.
     let body = rest.strip_suffix(b"\"")?;
-    let start = body.iter().rposition(|&byte| byte == b'"')? + 1;
+    let start = memchr::memrchr(b'"', body)? + 1;
     let (before, value) = (body.get(..start)?, body.get(start..)?);
     // With an escape in it, it would not be what the full reading finds.
     if value.contains(&b'\\') {

@@ -198,7 +198,15 @@ fn database_kind(error: &rusqlite::Error) -> Kind {
             | ErrorCode::DatabaseLocked
             | ErrorCode::FileLockingProtocolFailed,
         ) => Kind::Unavailable,
-        _ => Kind::Internal,
+        Some(_) => Kind::Internal,
+        // The database gave an answer, of a kind that was never written there.
+        None => match error {
+            rusqlite::Error::Utf8Error(..)
+            | rusqlite::Error::FromSqlConversionFailure(..)
+            | rusqlite::Error::IntegralValueOutOfRange(..)
+            | rusqlite::Error::InvalidColumnType(..) => Kind::Corrupt,
+            _ => Kind::Internal,
+        },
     }
 }
 

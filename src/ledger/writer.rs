@@ -217,6 +217,9 @@ impl Keeper {
         if let Some((guard, key)) = &self.guard {
             self.guarded = guard.load(key).ok().flatten().map(|(checkpoint, _)| checkpoint.size);
         }
+        if let Err(error) = self.index.read_keys() {
+            tracing::warn!(%error, "cannot read index.db whole; every key is looked for in it");
+        }
         let mut guarded_at = Instant::now();
         loop {
             let wait = poked.recv_timeout(GUARD_INTERVAL.saturating_sub(guarded_at.elapsed()));

@@ -1,7 +1,7 @@
 //! Bringing the index up to the log.
 
 use std::path::Path;
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
 
 use super::super::engine::Engine;
 use super::super::tree::{self, Hash, leaf_hash};
@@ -63,7 +63,12 @@ impl Index {
     }
 
     fn over(store: Option<IndexStore>, edge: Edge) -> Self {
-        Self { store, state: RwLock::new(State { active: Memtable::new(edge.size()), frozen: None, edge }) }
+        Self {
+            store,
+            state: RwLock::new(State { active: Memtable::new(edge.size()), frozen: None, edge }),
+            filter: RwLock::new(None),
+            flushing: Mutex::new(()),
+        }
     }
 
     /// Takes in what the log has beyond the index, up to `size`.

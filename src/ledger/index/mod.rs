@@ -5,12 +5,14 @@
 //! behind, and what is missing is derived again from the log.
 
 mod catch_up;
+mod filter;
 mod memtable;
 mod store;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use filter::Filter;
 use memtable::Memtable;
 pub(super) use memtable::{Addition, Edge, StreamHead};
 use store::IndexStore;
@@ -33,6 +35,11 @@ pub(super) fn dedup_key(source: &str, dedup: &str) -> DedupKey {
     let mut key = [0; 16];
     hasher.finalize_xof().fill(&mut key);
     key
+}
+
+/// What stands for a stream's name among the keys. No source is empty, so no event has this key.
+fn stream_key(name: &str) -> DedupKey {
+    dedup_key("", name)
 }
 
 /// A stream as a list shows it.
@@ -61,6 +68,10 @@ pub(super) struct Counts {
 pub struct Index {
     store: Option<IndexStore>,
     state: RwLock<State>,
+    /// What is in the file, once that was read: keys, and names of streams.
+    filter: RwLock<Option<Filter>>,
+    /// Held by whoever writes the file, or reads all of it.
+    flushing: Mutex<()>,
 }
 
 struct State {
@@ -117,8 +128,8 @@ impl Index {
         drop(state);
         match (recent, &self.store) {
             (Some(head), _) => Ok(Some(head)),
-            (None, Some(store)) => store.head(stream),
-            (None, None) => Ok(None),
+            (None, Some(store)) if self.may_have(stream_key(stream)) => store.head(stream),
+            (None, _) => Ok(None),
         }
     }
 
@@ -132,8 +143,8 @@ impl Index {
         drop(state);
         match (recent, &self.store) {
             (Some(position), _) => Ok(Some(position)),
-            (None, Some(store)) => store.dedup(key),
-            (None, None) => Ok(None),
+            (None, Some(store)) if self.may_have(*key) => store.dedup(key),
+            (None, _) => Ok(None),
         }
     }
 
@@ -220,6 +231,7 @@ impl Index {
     /// Storage errors; then the memory still has everything, and a later flush tries again.
     pub fn flush(&self) -> Result<()> {
         let Some(store) = &self.store else { return Ok(()) };
+        let _flushing = self.flushing.lock().unwrap_or_else(PoisonError::into_inner);
         let (frozen, edge) = {
             let mut state = write(&self.state);
             if state.frozen.is_none() {
@@ -235,8 +247,35 @@ impl Index {
         // The edge may be ahead of the frozen events; cut it back to where they end.
         let edge = edge.cut(frozen.to(), |level, number| self.tile(level, number))?;
         store.write(&frozen, &edge)?;
+        // What is no longer in memory must be in the filter.
+        if let Some(filter) = write(&self.filter).as_mut() {
+            frozen.dedup.keys().for_each(|key| filter.insert(*key));
+            frozen.streams.keys().for_each(|name| filter.insert(stream_key(name)));
+        }
         write(&self.state).frozen = None;
         Ok(())
+    }
+
+    /// Reads which keys and streams the file has, so that those it has not need no look at it from now on.
+    ///
+    /// # Errors
+    /// Storage errors; then every key is looked for in the file, as before.
+    pub(super) fn read_keys(&self) -> Result<()> {
+        let Some(store) = &self.store else { return Ok(()) };
+        let _flushing = self.flushing.lock().unwrap_or_else(PoisonError::into_inner);
+        let n_keys = usize::try_from(store.counts()?.position).unwrap_or(usize::MAX);
+        let mut filter = Filter::new(n_keys.saturating_mul(2));
+        store.keys(&mut |key| filter.insert(key))?;
+        store.heads(&mut |stream| {
+            filter.insert(stream_key(&stream.name));
+            Ok(())
+        })?;
+        *write(&self.filter) = Some(filter);
+        Ok(())
+    }
+
+    fn may_have(&self, key: DedupKey) -> bool {
+        read(&self.filter).as_ref().is_none_or(|filter| filter.may_have(key))
     }
 
     /// How many events the file covers; none for an index without a file.

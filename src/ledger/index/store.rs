@@ -109,6 +109,18 @@ impl IndexStore {
         })
     }
 
+    /// Shows every idempotency key.
+    pub(super) fn keys(&self, visit: &mut dyn FnMut(DedupKey)) -> Result<()> {
+        self.readers.with(|connection| {
+            let mut statement = connection.prepare("SELECT key FROM dedup")?;
+            let mut rows = statement.query([])?;
+            while let Some(row) = rows.next()? {
+                visit(row.get(0)?);
+            }
+            Ok(())
+        })
+    }
+
     pub(super) fn stream_positions(&self, stream: &str, from_seq: u64, limit: usize) -> Result<BTreeMap<u64, u64>> {
         self.readers.with(|connection| {
             let mut statement = connection.prepare_cached(

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use memchr::memmem::Finder;
+
 use super::super::engine::Engine;
 use super::super::tree::{Hash, leaf_hash};
 use super::super::{Error, Result};
@@ -41,43 +43,53 @@ pub(super) fn scan(engine: &dyn Engine, range: Range<u64>) -> Result<Stretch> {
         seen: Vec::with_capacity(usize::try_from(range.end - range.start).unwrap_or(0)),
         ..Stretch::default()
     };
-    let mut hasher = blake3::Hasher::new_derive_key(STREAM_CHAIN_CONTEXT);
+    let mut reader = Reader::new();
     engine.read(range, false, &mut |position, leaf| {
-        take(&mut stretch, &mut hasher, position, leaf);
+        reader.take(&mut stretch, position, leaf);
         Ok(true)
     })?;
     Ok(stretch)
 }
 
-/// Takes in one leaf, whatever its bytes are.
-pub(super) fn take(stretch: &mut Stretch, hasher: &mut blake3::Hasher, position: u64, leaf: &[u8]) {
-    stretch.bytes += leaf.len() as u64;
-    if let Err(error) = canonical::check(leaf) {
-        stretch.findings.push((Damage::NotCanonical, position, error.to_string()));
-    }
-    hasher.reset();
-    let link = *hasher.update(leaf).finalize().as_bytes();
-    let envelope = match envelope(position, leaf) {
-        Ok(envelope) => Some(envelope),
-        Err(error) => {
-            stretch.findings.push((Damage::BadEnvelope, position, error.to_string()));
-            None
-        }
-    };
-    let own = envelope.as_ref().is_some_and(|envelope| &*envelope.stream == "ledger");
-    if own || mentions(leaf) {
-        match Recorded::parse(bytes::Bytes::copy_from_slice(leaf)) {
-            Ok(event) => stretch.remarkable.push(event),
-            Err(error) => stretch.findings.push((Damage::BadEnvelope, position, error.to_string())),
-        }
-    }
-    stretch.seen.push(Seen { position, leaf_hash: leaf_hash(leaf), link, envelope });
+/// Reads leaves by themselves. What can be made once for all of them is made once.
+pub(super) struct Reader {
+    chain: blake3::Hasher,
+    /// What a leaf holds that may name evidence, private values or people.
+    mentions: [Finder<'static>; 3],
 }
 
-/// Whether a leaf may name evidence, private values or people.
-fn mentions(leaf: &[u8]) -> bool {
-    let has = |needle: &[u8]| memchr::memmem::find(leaf, needle).is_some();
-    has(b"\"sbj_") || has(b"\"sealed\":") || has(b"\"evidence\":")
+impl Reader {
+    pub(super) fn new() -> Self {
+        Self {
+            chain: blake3::Hasher::new_derive_key(STREAM_CHAIN_CONTEXT),
+            mentions: ["\"sbj_", "\"sealed\":", "\"evidence\":"].map(Finder::new),
+        }
+    }
+
+    /// Takes in one leaf, whatever its bytes are.
+    pub(super) fn take(&mut self, stretch: &mut Stretch, position: u64, leaf: &[u8]) {
+        stretch.bytes += leaf.len() as u64;
+        if let Err(error) = canonical::check(leaf) {
+            stretch.findings.push((Damage::NotCanonical, position, error.to_string()));
+        }
+        self.chain.reset();
+        let link = *self.chain.update(leaf).finalize().as_bytes();
+        let envelope = match envelope(position, leaf) {
+            Ok(envelope) => Some(envelope),
+            Err(error) => {
+                stretch.findings.push((Damage::BadEnvelope, position, error.to_string()));
+                None
+            }
+        };
+        let own = envelope.as_ref().is_some_and(|envelope| &*envelope.stream == "ledger");
+        if own || self.mentions.iter().any(|mention| mention.find(leaf).is_some()) {
+            match Recorded::parse(bytes::Bytes::copy_from_slice(leaf)) {
+                Ok(event) => stretch.remarkable.push(event),
+                Err(error) => stretch.findings.push((Damage::BadEnvelope, position, error.to_string())),
+            }
+        }
+        stretch.seen.push(Seen { position, leaf_hash: leaf_hash(leaf), link, envelope });
+    }
 }
 
 fn envelope(position: u64, leaf: &[u8]) -> Result<SeenEnvelope> {

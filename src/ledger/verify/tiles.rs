@@ -7,9 +7,9 @@ use super::super::tree::{Checkpoint, Hash, TileKind, TilePath, VerifierKey, deco
 use super::super::{Error, Result};
 use super::chain::{Chain, Heads, check_birth};
 use super::hashes::Hashes;
-use super::scan::{Stretch, take};
+use super::scan::{Reader, Stretch};
 use super::{Damage, Report};
-use crate::event::{STREAM_CHAIN_CONTEXT, Timestamp};
+use crate::event::Timestamp;
 
 /// A directory in the layout of C2SP tlog-tiles.
 #[derive(Debug, Clone)]
@@ -99,11 +99,11 @@ impl Published<'_> {
         progress: &mut super::Progress<'_>,
     ) -> Result<()> {
         let mut chain = Chain::new(now, true);
-        let mut hasher = blake3::Hasher::new_derive_key(STREAM_CHAIN_CONTEXT);
+        let mut reader = Reader::new();
         self.compare_with_old(&chain, report);
         for index in 0..signed.size.div_ceil(256) {
             let width = u16::try_from((signed.size - index * 256).min(256)).unwrap_or(256);
-            let (mut stretch, first) = self.bundle(index, width, &mut hasher, report)?;
+            let (mut stretch, first) = self.bundle(index, width, &mut reader, report)?;
             if let Some(first) = first {
                 check_birth(first.into(), key, report);
             }
@@ -150,7 +150,7 @@ impl Published<'_> {
         &self,
         index: u64,
         width: u16,
-        hasher: &mut blake3::Hasher,
+        reader: &mut Reader,
         report: &mut Report,
     ) -> Result<(Stretch, Option<Vec<u8>>)> {
         let path = TilePath::new(TileKind::Entries, index, width);
@@ -169,7 +169,7 @@ impl Published<'_> {
                 }
                 birth = (index == 0).then(|| entries.first().map(|entry| entry.to_vec())).flatten();
                 for (position, entry) in (first..).zip(entries.into_iter().take(usize::from(width))) {
-                    take(&mut stretch, hasher, position, entry);
+                    reader.take(&mut stretch, position, entry);
                 }
             }
             Err(error) => report.find(Damage::BadBundle, Some(first), format!("{path}: {error}")),
