@@ -69,8 +69,9 @@ pub struct Acknowledged {
 
 /// The writer's core.
 pub struct Sequencer {
-    appender: Box<dyn Appender>,
+    // Let go of before the appender: what closes last clears up.
     engine: Arc<dyn Engine>,
+    appender: Box<dyn Appender>,
     index: Arc<Index>,
     signer: Signer,
     clock: Arc<dyn Clock>,

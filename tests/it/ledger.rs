@@ -298,3 +298,18 @@ async fn nothing_sealed_for_a_person_outlives_an_erasure_that_runs_beside_it() {
     let report = report(&house, &ledger);
     assert!(report.ok && report.erased > 0, "{:?}", report.findings);
 }
+
+#[tokio::test]
+async fn a_closed_ledger_leaves_no_write_ahead_log_behind() {
+    let house = House::new();
+    let ledger = house.open().await;
+    ledger.append((0..100).map(|n| draft(STREAM, n)).collect()).await.unwrap();
+    // Both files are read as well as written.
+    ledger.page(0, 10, false, &Filter::default(), PageLimit::default()).unwrap();
+    ledger.index().flush().unwrap();
+    assert!(ledger.append(vec![draft(STREAM, 5)]).await.unwrap().placed[0].duplicate);
+    drop(ledger);
+    for name in ["ledger.db-wal", "index.db-wal"] {
+        assert!(!house.data().root().join(name).exists(), "{name}");
+    }
+}

@@ -21,9 +21,10 @@ const READERS_KEPT: usize = 3;
 
 /// The file and its connections.
 pub(super) struct IndexStore {
+    // Closed first: only the last connection to close can clear the write-ahead log away, and readers may not.
+    readers: Readers,
     /// None when the ledger was opened for reading only.
     writer: Option<Mutex<Connection>>,
-    readers: Readers,
 }
 
 fn hashes_from(bytes: &[u8]) -> Vec<Hash> {
