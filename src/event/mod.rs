@@ -27,7 +27,9 @@ pub use error::Error;
 pub use evidence::{EvidenceRef, MediaType};
 pub use ids::{Correlation, Dedup, Digest, EventId, GitOid, Hex32, Name, Position, Source, StreamName, Timestamp, U64};
 pub use leaf::{Envelope, LEAF_MAX, Peek, Prepared, Recorded, STREAM_CHAIN_CONTEXT, stream_link};
-pub use private::{Field, Private, PrivateParts, Salt, SealedId, SealedRef, Subject, SubjectId, Visitor, commitment};
+pub use private::{
+    Field, PRIVATE_MAX, Private, PrivateParts, Salt, SealedId, SealedRef, Subject, SubjectId, Visitor, commitment,
+};
 pub use vocabulary::{Data, EventType, StreamKind, VERSION};
 
 /// What a writer expects of the stream it appends to.

@@ -67,6 +67,9 @@ pub enum Private {
     Sealed(SealedRef),
 }
 
+/// Most bytes a private value may have. Larger things are evidence.
+pub const PRIVATE_MAX: usize = 1 << 20;
+
 impl Private {
     /// A plain value.
     pub fn plain(text: impl Into<String>) -> Self {

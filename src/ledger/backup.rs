@@ -50,8 +50,10 @@ pub fn backup(data: &DataDir, to: &Path) -> Result<Taken> {
     let engine = open_engine_read_only(data)?;
     let copy = DataDir::new(to);
     copy.make()?;
-    // Evidence is written before the event that names it: copied after the log, none that is named can be missing.
-    let mut bytes = engine.backup(&copy.ledger())?;
+    // A blob is there before the event that names it, and until after the one that erases it: what the copied log names
+    // was there before it was copied, or came while it was; what is gone since is in a log that says so, or will.
+    let mut bytes = copy_tree(&data.evidence(), &copy.evidence())?;
+    bytes += engine.backup(&copy.ledger())?;
     bytes += copy_tree(&data.evidence(), &copy.evidence())?;
     bytes += copy_file(&data.signing_key(), &copy.signing_key())?;
     bytes += copy_file(&data.verifier_key(), &copy.verifier_key())?;
@@ -69,17 +71,22 @@ pub fn restore(from: &DataDir, to: &DataDir, guard: &Guard, accept_rollback: boo
     if !from.exists() {
         return Err(Error::NotFound(format!("a backup in {}", from.root().display())));
     }
-    if to.exists() {
-        let what = format!("{} exists: move the old database away first, and keep it", to.ledger().display());
-        return Err(Error::Refused(what));
-    }
-    let size = open_engine_read_only(from)?.head()?.size;
+    let engine = open_engine_read_only(from)?;
+    let size = engine.head()?.size;
     let known = guard.load(&read_verifier_key(&from.verifier_key())?)?;
     if let Some((known, _)) = known.filter(|(known, _)| known.size > size && !accept_rollback) {
         return Err(Error::RolledBack { database: size, known: known.size, guard: guard.path().display().to_string() });
     }
     to.make()?;
     let _lock = Lock::take(&to.lock(), "plimsoll backup restore")?;
+    // SQLite would take a write-ahead log that was left behind for that of the database that is put back.
+    for suffix in ["", "-wal", "-shm"] {
+        let file = to.root().join(format!("ledger.db{suffix}"));
+        if file.exists() {
+            let what = format!("{} exists: move the old database away first, with all its files", file.display());
+            return Err(Error::Refused(what));
+        }
+    }
     for (from, to) in [(from.signing_key(), to.signing_key()), (from.verifier_key(), to.verifier_key())] {
         if !to.exists() {
             copy_file(&from, &to)?;
@@ -89,7 +96,11 @@ pub fn restore(from: &DataDir, to: &DataDir, guard: &Guard, accept_rollback: boo
     super::index::Index::remove(&to.index())?;
     // Last, and under another name until it is whole: a database that is there is complete.
     let partial = to.root().join("ledger.db.restoring");
-    copy_file(&from.ledger(), &partial)?;
+    if partial.exists() {
+        std::fs::remove_file(&partial).map_err(|error| Error::io("cannot remove", &partial, error))?;
+    }
+    // Through SQLite: what is given as a backup may be a data directory with a write-ahead log of its own.
+    engine.backup(&partial)?;
     std::fs::rename(&partial, to.ledger()).map_err(|error| Error::io("cannot rename", &partial, error))?;
     sync_dir(to.root())
 }
@@ -102,10 +113,23 @@ pub fn open_engine_read_only(data: &DataDir) -> Result<std::sync::Arc<dyn Engine
     Ok(std::sync::Arc::new(SqliteEngine::open_read_only(Store::precious(&data.ledger(), None))?))
 }
 
+/// Copies a file, synced, under another name until it is whole.
 fn copy_file(from: &Path, to: &Path) -> Result<u64> {
-    let bytes = std::fs::copy(from, to).map_err(|error| Error::io("cannot copy", from, error))?;
-    std::fs::File::open(to).and_then(|file| file.sync_all()).map_err(|error| Error::io("cannot sync", to, error))?;
+    let new = named_new(to);
+    let copied = std::fs::copy(from, &new);
+    let bytes = copied.map_err(|error| Error::io("cannot copy", from, error))?;
+    std::fs::File::open(&new)
+        .and_then(|file| file.sync_all())
+        .map_err(|error| Error::io("cannot sync", &new, error))?;
+    std::fs::rename(&new, to).map_err(|error| Error::io("cannot rename", &new, error))?;
     Ok(bytes)
+}
+
+/// The name of a file that is not whole yet.
+fn named_new(path: &Path) -> std::path::PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".new");
+    path.with_file_name(name)
 }
 
 fn copy_tree(from: &Path, to: &Path) -> Result<u64> {
@@ -122,8 +146,13 @@ fn copy_tree(from: &Path, to: &Path) -> Result<u64> {
         // The store writes under other names first; those are not blobs yet.
         if path.is_dir() {
             bytes += copy_tree(&path, &target)?;
-        } else if path.extension().is_some_and(|extension| extension == "zst") {
-            bytes += copy_file(&path, &target)?;
+        } else if path.extension().is_some_and(|extension| extension == "zst") && !target.exists() {
+            match copy_file(&path, &target) {
+                Ok(copied) => bytes += copied,
+                // Erased since it was listed.
+                Err(_) if !path.exists() => {}
+                Err(error) => return Err(error),
+            }
         }
     }
     sync_dir(to)?;
@@ -156,7 +185,11 @@ fn write_level(ledger: &Ledger, to: &Path, kind: TileKind, n: u64) -> Result<()>
         }
         let dir = file.parent().unwrap_or(to);
         std::fs::create_dir_all(dir).map_err(|error| Error::io("cannot create", dir, error))?;
-        std::fs::write(&file, ledger.tile(&path)?).map_err(|error| Error::io("cannot write", &file, error))?;
+        // Under another name until it is whole: one that is there is not written again.
+        let new = named_new(&file);
+        std::fs::write(&new, ledger.tile(&path)?)
+            .and_then(|()| std::fs::rename(&new, &file))
+            .map_err(|error| Error::io("cannot write", &file, error))?;
     }
     std::fs::create_dir_all(to).map_err(|error| Error::io("cannot create", to, error))
 }

@@ -3,8 +3,9 @@
 //! A blob lies at `<first 2 hex digits>/<other 62>.zst`; `zstd -dc FILE | b3sum` prints its address. It is written and
 //! synced before any event names it, so a crash leaves at worst a blob that nobody names.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use object_store::local::LocalFileSystem;
@@ -27,7 +28,12 @@ pub struct Evidence {
     store: Arc<dyn ObjectStore>,
     /// Where the store is a local directory: blobs there must be synced.
     local: Option<PathBuf>,
+    /// References that were held to their blobs.
+    intact: Arc<Mutex<HashSet<EvidenceRef>>>,
 }
+
+/// How many of those are remembered; each is about 200 bytes.
+const INTACT_MAX: usize = 10_000;
 
 /// What reading a blob found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,8 +54,10 @@ impl Evidence {
     pub fn local(root: &Path) -> Result<Self> {
         std::fs::create_dir_all(root).map_err(|error| Error::io("cannot create", root, error))?;
         let store = LocalFileSystem::new_with_prefix(root)
-            .map_err(|source| Error::Evidence { what: format!("opening {}", root.display()), source })?;
-        Ok(Self { store: Arc::new(store), local: Some(root.to_owned()) })
+            .map_err(|source| Error::Evidence { what: format!("opening {}", root.display()), source })?
+            // Before the blob gets its name: one that is there is whole.
+            .with_fsync(true);
+        Ok(Self { store: Arc::new(store), local: Some(root.to_owned()), intact: Arc::default() })
     }
 
     /// Stores a blob durably and returns its reference. Storing it again costs a look-up.
@@ -68,31 +76,45 @@ impl Evidence {
         };
         let at = address(&reference.blake3);
         let failed = |source| Error::Evidence { what: format!("writing {at}"), source };
-        match self.store.head(&at).await {
-            Ok(_) => {}
-            Err(object_store::Error::NotFound { .. }) => {
-                let packed = zstd::bulk::compress(bytes, ZSTD_LEVEL)
-                    .map_err(|source| Error::Io { what: "cannot compress evidence".to_owned(), source })?;
-                self.store.put(&at, PutPayload::from(packed)).await.map_err(failed)?;
-            }
-            Err(source) => return Err(failed(source)),
+        // What is there and damaged is mended.
+        if !self.has(&reference).await? {
+            let packed = zstd::bulk::compress(bytes, ZSTD_LEVEL)
+                .map_err(|source| Error::Io { what: "cannot compress evidence".to_owned(), source })?;
+            self.store.put(&at, PutPayload::from(packed)).await.map_err(failed)?;
+            self.remember(&reference);
         }
         // Also when it was there already: whoever put it may have crashed before it was synced.
         self.sync(&at)?;
         Ok(reference)
     }
 
-    /// Whether there is a blob under that address. Its content is not looked at.
+    /// Whether there is a blob that is what the reference says, in size and both digests. It is read once for each
+    /// reference; after that, only whether it is there is looked at.
     ///
     /// # Errors
     /// `Evidence`.
     pub async fn has(&self, reference: &EvidenceRef) -> Result<bool> {
         let at = address(&reference.blake3);
         match self.store.head(&at).await {
-            Ok(_) => Ok(true),
+            Ok(_) if self.intact.lock().unwrap_or_else(PoisonError::into_inner).contains(reference) => Ok(true),
+            Ok(_) => {
+                let intact = matches!(self.get(reference).await?, Blob::Intact(_));
+                if intact {
+                    self.remember(reference);
+                }
+                Ok(intact)
+            }
             Err(object_store::Error::NotFound { .. }) => Ok(false),
             Err(source) => Err(Error::Evidence { what: format!("looking for {at}"), source }),
         }
+    }
+
+    fn remember(&self, reference: &EvidenceRef) {
+        let mut intact = self.intact.lock().unwrap_or_else(PoisonError::into_inner);
+        if intact.len() >= INTACT_MAX {
+            intact.clear();
+        }
+        intact.insert(reference.clone());
     }
 
     /// Reads a blob and holds it to its reference.

@@ -178,8 +178,9 @@ impl Ledger {
         let mut request = Request::default();
         for (index, mut draft) in drafts.into_iter().enumerate() {
             for (n, reference) in draft.evidence.iter().enumerate() {
-                if !self.inner.evidence.has(reference).await? {
-                    let what = format!("{} is not in the evidence store", reference.blake3);
+                // What is recorded already may name a blob that was erased since.
+                if !self.inner.evidence.has(reference).await? && !self.is_known(&draft).await? {
+                    let what = format!("{} is not in the evidence store, or not as named", reference.blake3);
                     return Err(Error::Draft { index, error: event::Error::field(format!("evidence[{n}]"), what) });
                 }
             }

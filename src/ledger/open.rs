@@ -118,7 +118,7 @@ impl Ledger {
         let key = read_verifier_key(&dir.verifier_key())?;
         let head = engine.head()?;
         let (note, root) = signed_root(head.checkpoint.as_deref(), &key)?;
-        let index = Arc::new(Index::open_read_only(&dir.index(), key.name(), &*engine, &root)?);
+        let index = Arc::new(Index::open_read_only(&dir.index(), key.name(), &*engine, (head.size, &root))?);
         let (refreshed, head) = watch::channel(SignedHead { size: head.size, checkpoint: note.into() });
         Ok(Self {
             inner: Arc::new(Inner {
@@ -153,6 +153,7 @@ struct Opened {
     ledger: Ledger,
     rolled_back: Option<(u64, String)>,
     reason: Option<String>,
+    guard: Guard,
 }
 
 impl Opened {
@@ -167,24 +168,22 @@ impl Opened {
             write_synced(&published, format!("{verifier}\n").as_bytes())?;
         }
         let (note, root) = signed_root(head.checkpoint.as_deref(), &verifier)?;
-        let index = Arc::new(Index::open(&options.dir.index(), verifier.name(), &*engine, &root)?);
+        let index = Arc::new(Index::open(&options.dir.index(), verifier.name(), &*engine, (head.size, &root))?);
         let guard = options.guard();
         let rolled_back = check_guard(&guard, &verifier, &index, head.size)?;
-        if let Some((known, note)) = &rolled_back {
+        if let Some((known, _)) = &rolled_back {
             if options.accept_rollback.is_none() {
                 let guard = guard.path().display().to_string();
                 return Err(Error::RolledBack { database: head.size, known: *known, guard });
             }
             tracing::warn!(database = head.size, known, "going on from a database that was rolled back");
-            // Otherwise the guard would refuse to go back.
-            set_aside(&guard, note)?;
         }
         let signer = Signer::resume(key, head.checkpoint.as_deref(), frontier(&index, head.size)?)?;
         let (clock, entropy) = (options.clock.clone(), options.entropy.clone());
         let sequencer = Sequencer::new(engine.clone(), index.clone(), signer, clock.clone(), entropy.clone())?;
         let (sender, head) = watch::channel(SignedHead { size: head.size, checkpoint: note.into() });
         let heads_covered = AtomicU64::new(last_heads(&*engine, &index)?.map_or(0, |as_of| as_of + 1));
-        let writer = Writer::start(sequencer, index.clone(), Some((guard, verifier.clone())), sender)?;
+        let writer = Writer::start(sequencer, index.clone(), Some((guard.clone(), verifier.clone())), sender)?;
         let inner = Inner {
             engine,
             index,
@@ -201,7 +200,7 @@ impl Opened {
             heads_covered,
             _lock: Some(lock),
         };
-        Ok(Self { ledger: Ledger { inner: Arc::new(inner) }, rolled_back, reason: options.accept_rollback })
+        Ok(Self { ledger: Ledger { inner: Arc::new(inner) }, rolled_back, reason: options.accept_rollback, guard })
     }
 
     async fn finish(self) -> Result<Ledger> {
@@ -215,13 +214,15 @@ impl Opened {
         }
         if let Some((known, note)) = self.rolled_back {
             let restored = LedgerRestored {
-                known_checkpoint: note,
+                known_checkpoint: note.clone(),
                 operator: None,
                 reason: Private::plain(self.reason.unwrap_or_default()),
                 size_after: Position(size),
                 size_before: Position(known),
             };
             ledger.say(restored, &format!("restored:{known}:{size}")).await?;
+            // Not before: until the log says it, the next start must find it again.
+            set_aside(&self.guard, &note)?;
         }
         Ok(ledger)
     }

@@ -7,7 +7,8 @@ use super::ports::{Clock, Entropy};
 use super::{Error, Result};
 use crate::event::canonical::Value;
 use crate::event::{
-    self, Draft, Field, Hex32, Private, SealedId, SealedRef, Subject, SubjectId, Timestamp, Visitor, commitment,
+    self, Draft, Field, Hex32, PRIVATE_MAX, Private, SealedId, SealedRef, Subject, SubjectId, Timestamp, Visitor,
+    commitment,
 };
 
 /// Collects whom a draft names.
@@ -58,6 +59,10 @@ impl Visitor for Sealer<'_> {
                 return Err(event::Error::field("sealed", "a draft gives the text itself; the ledger seals it"));
             }
         };
+        if plain.len() > PRIVATE_MAX {
+            let what = format!("{} bytes, and a private text has at most {PRIVATE_MAX}", plain.len());
+            return Err(event::Error::field("text", what));
+        }
         let mut random = [0; 42];
         self.entropy.fill(&mut random);
         let (salt, rest) = random.split_at(32);
@@ -108,6 +113,8 @@ pub(super) struct Comparison<'a> {
     pub(super) fresh: &'a [(usize, SealedValue)],
     /// Values sealed by other submissions that are being committed with it: the engine does not have them yet.
     pub(super) staged: &'a [SealedValue],
+    /// Whether the events are erasures: whom they name is what they are about, erased or not.
+    pub(super) erasures: bool,
 }
 
 impl Comparison<'_> {
@@ -148,7 +155,7 @@ impl Comparison<'_> {
         }
         match (new.parse::<SubjectId>(), old.parse::<SubjectId>()) {
             // Somebody erased comes back under a new pseudonym.
-            (Ok(_), Ok(old)) => Ok(self.engine.subject(&old)?.is_none()),
+            (Ok(_), Ok(old)) => Ok(!self.erasures && self.engine.subject(&old)?.is_none()),
             _ => Ok(false),
         }
     }

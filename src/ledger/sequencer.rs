@@ -23,7 +23,9 @@ use super::signer::Signer;
 use super::tree::leaf_hash;
 use super::{Error, Result};
 use crate::event::canonical::Value;
-use crate::event::{EventId, Expected, Peek, Position, Prepared, Recorded, SubjectId, Timestamp, stream_link};
+use crate::event::{
+    EventId, EventType, Expected, Peek, Position, Prepared, Recorded, SubjectId, Timestamp, stream_link,
+};
 
 /// Events to append together: all of them or none.
 #[derive(Clone, Default)]
@@ -408,7 +410,12 @@ impl Sequencer {
         let position = known.position;
         let submitted = event.content().map_err(|error| Error::Draft { index, error })?;
         let recorded = known.content.ok_or_else(|| Error::Corrupt(format!("event {position} cannot be read")))?;
-        let compare = seal::Comparison { engine: &*self.engine, fresh: &request.sealed, staged: &stage.sealed };
+        let compare = seal::Comparison {
+            engine: &*self.engine,
+            fresh: &request.sealed,
+            staged: &stage.sealed,
+            erasures: event.type_name() == EventType::SubjectErased.as_str(),
+        };
         match compare.difference(&submitted, &recorded)? {
             None => Ok(()),
             Some(field) => Err(Error::DedupConflict {

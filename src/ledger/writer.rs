@@ -20,6 +20,9 @@ const QUEUE_BYTES_MAX: usize = 64 << 20;
 /// Events in one commit, roughly: keeps a commit's pages within SQLite's cache, and the slowest caller's wait short.
 const COMMIT_EVENTS_MAX: usize = 4096;
 
+/// Events that the index may hold in memory, about 200 bytes each, where its file cannot be written.
+const UNFLUSHED_MAX: u64 = 64 * FLUSH_EVENTS;
+
 /// How often the guard file follows the log.
 const GUARD_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -164,8 +167,14 @@ fn run(
             }
             next = if n_events < COMMIT_EVENTS_MAX { commands.try_recv().ok() } else { None };
         }
-        let none = requests.is_empty().then(Vec::new);
-        let answers = none.or_else(|| unless_it_panics(stopped, || sequencer.commit(requests)));
+        let answers = if requests.is_empty() {
+            Some(Vec::new())
+        } else if index.unflushed() > UNFLUSHED_MAX {
+            let what = "index.db cannot be written, and what it lacks fills the memory".to_owned();
+            Some(requests.iter().map(|_| Err(Error::CannotWrite { what: what.clone(), source: None })).collect())
+        } else {
+            unless_it_panics(stopped, || sequencer.commit(requests))
+        };
         // Without answers the callers are told that the outcome is not known.
         let Some(answers) = answers else { return };
         tell_stopped(&sequencer);
@@ -217,13 +226,18 @@ impl Keeper {
         if let Some((guard, key)) = &self.guard {
             self.guarded = guard.load(key).ok().flatten().map(|(checkpoint, _)| checkpoint.size);
         }
-        if let Err(error) = self.index.read_keys() {
-            tracing::warn!(%error, "cannot read index.db whole; every key is looked for in it");
-        }
         let mut guarded_at = Instant::now();
+        let mut keys_read = false;
         loop {
             let wait = poked.recv_timeout(GUARD_INTERVAL.saturating_sub(guarded_at.elapsed()));
             let ending = matches!(wait, Err(RecvTimeoutError::Disconnected));
+            // Not at once: most commands are done within a second, and would have to wait for it.
+            if !ending && !keys_read {
+                keys_read = true;
+                if let Err(error) = self.index.read_keys() {
+                    tracing::warn!(%error, "cannot read index.db whole; every key is looked for in it");
+                }
+            }
             if (ending || self.index.unflushed() >= FLUSH_EVENTS)
                 && let Err(error) = self.index.flush()
             {
@@ -244,6 +258,13 @@ impl Keeper {
         let head = self.head.borrow().clone();
         if head.checkpoint.is_empty() || self.guarded == Some(head.size) {
             return;
+        }
+        // Ahead of the log is what is to be given up, and it is set aside only once the log says so.
+        if self.guarded.is_some_and(|known| known > head.size) {
+            if guard.path().exists() {
+                return;
+            }
+            self.guarded = None;
         }
         match guard.advance(key, self.guarded, &head.checkpoint) {
             Ok(()) => self.guarded = Some(head.size),

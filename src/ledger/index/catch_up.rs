@@ -16,11 +16,11 @@ impl Index {
     ///
     /// # Errors
     /// `Corrupt` when the log itself does not have the root that was signed; storage errors.
-    pub fn open(path: &Path, origin: &str, engine: &dyn Engine, root: &Hash) -> Result<Self> {
+    pub fn open(path: &Path, origin: &str, engine: &dyn Engine, (size, root): (u64, &Hash)) -> Result<Self> {
         for attempt in 0..2 {
             let (store, edge) = IndexStore::open(path, origin)?;
             let index = Self::over(Some(store), edge);
-            match index.agree(engine, root) {
+            match index.agree(engine, size, root) {
                 Ok(()) => return Ok(index),
                 Err(error) if attempt == 0 => {
                     tracing::warn!(%error, "index.db does not agree with the log: deriving it anew");
@@ -33,19 +33,20 @@ impl Index {
         Err(Error::Internal("unreachable: the second attempt returns".to_owned()))
     }
 
-    /// Opens the index for reading only: what the file lacks is derived in memory.
+    /// Opens the index for reading only, as of a log of `size` events, which may be growing: what the file lacks is derived
+    /// in memory.
     ///
     /// # Errors
     /// `Corrupt`; storage errors.
-    pub fn open_read_only(path: &Path, origin: &str, engine: &dyn Engine, root: &Hash) -> Result<Self> {
+    pub fn open_read_only(path: &Path, origin: &str, engine: &dyn Engine, (size, root): (u64, &Hash)) -> Result<Self> {
         if let Some((store, edge)) = IndexStore::open_read_only(path, origin) {
             let index = Self::over(Some(store), edge);
-            if index.agree(engine, root).is_ok() {
+            if index.agree(engine, size, root).is_ok() {
                 return Ok(index);
             }
         }
         let index = Self::in_memory();
-        index.agree(engine, root)?;
+        index.agree(engine, size, root)?;
         Ok(index)
     }
 
@@ -103,8 +104,7 @@ impl Index {
         Ok(())
     }
 
-    fn agree(&self, engine: &dyn Engine, root: &Hash) -> Result<()> {
-        let size = engine.head()?.size;
+    fn agree(&self, engine: &dyn Engine, size: u64, root: &Hash) -> Result<()> {
         self.check_last_leaves(engine)?;
         self.catch_up(engine, size)?;
         let derived = self.root()?;

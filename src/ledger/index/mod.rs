@@ -263,7 +263,7 @@ impl Index {
     pub(super) fn read_keys(&self) -> Result<()> {
         let Some(store) = &self.store else { return Ok(()) };
         let _flushing = self.flushing.lock().unwrap_or_else(PoisonError::into_inner);
-        let n_keys = usize::try_from(store.counts()?.position).unwrap_or(usize::MAX);
+        let n_keys = usize::try_from(store.position()?).unwrap_or(usize::MAX);
         let mut filter = Filter::new(n_keys.saturating_mul(2));
         store.keys(&mut |key| filter.insert(key))?;
         store.heads(&mut |stream| {
@@ -283,7 +283,7 @@ impl Index {
     /// # Errors
     /// Storage errors.
     pub(super) fn file_position(&self) -> Result<Option<u64>> {
-        self.store.as_ref().map(|store| Ok(store.counts()?.position)).transpose()
+        self.store.as_ref().map(IndexStore::position).transpose()
     }
 
     /// How much the file holds.

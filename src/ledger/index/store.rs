@@ -110,6 +110,12 @@ impl IndexStore {
         })
     }
 
+    /// How many events the file covers.
+    pub(super) fn position(&self) -> Result<u64> {
+        self.readers
+            .with(|connection| to_u64(connection.query_row("SELECT position FROM state", [], |row| row.get(0))?))
+    }
+
     /// Shows every idempotency key.
     pub(super) fn keys(&self, visit: &mut dyn FnMut(DedupKey)) -> Result<()> {
         self.readers.with(|connection| {

@@ -141,10 +141,14 @@ impl Appender for SqliteAppender {
 impl SqliteAppender {
     /// Copies the whole write-ahead log into the database, so that it starts over. Returns whether that was done.
     fn restart_wal(&mut self, mode: &str) -> bool {
-        let done: Result<(i64, i64, i64), _> =
+        // Readers are not waited for: every append would wait with us.
+        let patience = |time| self.connection.busy_timeout(time);
+        let done: Result<(i64, i64, i64), _> = patience(std::time::Duration::ZERO).and_then(|()| {
             self.connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| {
                 Ok((row.get(0)?, row.get(1)?, row.get(2)?))
-            });
+            })
+        });
+        let done = patience(BUSY_TIMEOUT).and(done);
         match done {
             // (busy, pages in the log, pages copied)
             Ok((0, log, copied)) if log == copied => {

@@ -128,6 +128,9 @@ impl Store {
         } | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = match &self.vfs {
             Some(vfs) => Connection::open_with_flags_and_vfs(&self.path, flags, vfs.as_str())?,
+            None if access == Access::Read && self.stands_still() => {
+                Connection::open_with_flags(self.immutable(), flags | OpenFlags::SQLITE_OPEN_URI)?
+            }
             None => Connection::open_with_flags(&self.path, flags)?,
         };
         connection.busy_timeout(BUSY_TIMEOUT)?;
@@ -141,6 +144,22 @@ impl Store {
             }
         }
         Ok(connection)
+    }
+
+    /// Whether nobody can write here: a closed database on a read-only medium. SQLite cannot make the files beside it that
+    /// reading takes otherwise.
+    fn stands_still(&self) -> bool {
+        let mut wal = self.path.as_os_str().to_owned();
+        wal.push("-wal");
+        let read_only = |error: &std::io::Error| error.kind() == std::io::ErrorKind::ReadOnlyFilesystem;
+        let opened = std::fs::OpenOptions::new().write(true).open(&self.path);
+        !Path::new(&wal).exists() && opened.is_err_and(|error| read_only(&error))
+    }
+
+    /// The file as a URI that says that it does not change.
+    fn immutable(&self) -> String {
+        let path = self.path.to_string_lossy().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+        format!("file:{path}?immutable=1")
     }
 
     fn set_up_writer(&self, connection: &Connection) -> Result<()> {

@@ -174,6 +174,9 @@ impl Engine for SqliteEngine {
 
     fn backup(&self, to: &Path) -> Result<u64> {
         let source = self.store.open(Access::Read)?;
+        // One state from the first page to the last: without a transaction every commit in between would begin it anew.
+        source.execute_batch("BEGIN")?;
+        source.query_row("SELECT count(*) FROM (SELECT 1 FROM event LIMIT 1)", [], |_| Ok(()))?;
         // VACUUM INTO would rewrite the pages; the backup interface copies them as they are, a few at a time.
         let mut copy = Store::precious(to, None).open(Access::Write)?;
         let backup = rusqlite::backup::Backup::new(&source, &mut copy)?;

@@ -59,9 +59,9 @@ impl Drop for World {
 
 fn open_index(engine: &MemoryEngine, file: Option<&tempfile::TempDir>) -> Arc<Index> {
     let Some(dir) = file else { return Arc::new(Index::in_memory()) };
-    let note = engine.head().unwrap().checkpoint;
-    let root = note.map_or_else(empty_root, |note| verify_note(&note, &key().verifier_key()).unwrap().root);
-    Arc::new(Index::open(&dir.path().join("index.db"), ORIGIN, engine, &root).unwrap())
+    let head = engine.head().unwrap();
+    let root = head.checkpoint.map_or_else(empty_root, |note| verify_note(&note, &key().verifier_key()).unwrap().root);
+    Arc::new(Index::open(&dir.path().join("index.db"), ORIGIN, engine, (head.size, &root)).unwrap())
 }
 
 impl World {
