@@ -156,8 +156,27 @@ pub(super) fn event_to_proto(ledger: &Ledger, entry: Entry, view: View) -> Resul
     Ok(wire)
 }
 
-pub(super) fn events_to_proto(ledger: &Ledger, entries: Vec<Entry>, view: View) -> Result<Vec<pb::Event>> {
-    entries.into_iter().map(|entry| event_to_proto(ledger, entry, view)).collect()
+/// As many of the events, from the first on, as make a message of about `bytes_max`; at least one, where there is one.
+/// What a view adds counts too: private values may be much larger than the leaf that commits to them.
+pub(super) fn events_to_proto(
+    ledger: &Ledger,
+    entries: Vec<Entry>,
+    view: View,
+    bytes_max: usize,
+) -> Result<Vec<pb::Event>> {
+    let mut events = Vec::with_capacity(entries.len());
+    let mut n_bytes = 0;
+    for entry in entries {
+        let event = event_to_proto(ledger, entry, view)?;
+        let payload = event.envelope.as_ref().map_or(0, |envelope| envelope.data_json.len());
+        let private: usize = event.private_values.iter().map(|private| private.value.len()).sum();
+        n_bytes += event.leaf.len() + payload + private;
+        events.push(event);
+        if n_bytes >= bytes_max {
+            break;
+        }
+    }
+    Ok(events)
 }
 
 fn envelope_to_proto(event: &Recorded) -> Result<pb::Envelope, event::Error> {

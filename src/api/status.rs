@@ -86,6 +86,13 @@ pub(super) fn stopping() -> Status {
     Status::with_error_details(Code::Unavailable, "the server is stopping", details)
 }
 
+/// The end of an answer that nobody reads.
+pub(super) fn too_slow() -> Status {
+    let mut details = ErrorDetails::new();
+    details.set_error_info("READER_TOO_SLOW", DOMAIN, HashMap::new());
+    Status::with_error_details(Code::ResourceExhausted, "the reader does not read what is sent", details)
+}
+
 /// The end of a subscription, with where to resume.
 pub(super) fn ended(code: Code, reason: &str, message: &str, resume_position: u64) -> Status {
     let mut details = ErrorDetails::new();

@@ -1,5 +1,7 @@
 //! Reading in pages, and following.
 
+use std::ops::Range;
+
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
@@ -8,8 +10,8 @@ use tonic::{Code, Response, Status};
 use super::super::convert::{View, events_to_proto, filter_from_proto};
 use super::super::proto::v1 as pb;
 use super::super::status;
-use super::{Answers, LedgerApi};
-use crate::ledger::{Filter, PageLimit};
+use super::{Answers, LedgerApi, LedgerResult};
+use crate::ledger::{Entry, Filter, Ledger, Page, PageLimit};
 
 /// Pages that may wait to be sent, besides what HTTP/2 holds: one being sent, one being read.
 const PAGES_AHEAD: usize = 1;
@@ -26,80 +28,124 @@ fn page_limit(left: u64) -> PageLimit {
     PageLimit { events_max: usize::try_from(left).unwrap_or(usize::MAX).min(PAGE.events_max), ..PAGE }
 }
 
+/// Where answers go that are sent while a task makes more of them. What the task returns is the end of the stream, and
+/// arrives also when there is no room for another page: without it a stream that was cut would look complete.
+fn answers<T, F>(run: impl FnOnce(mpsc::Sender<T>) -> F) -> Response<Answers<T>>
+where
+    T: Send + 'static,
+    F: Future<Output = Option<Status>> + Send + 'static,
+{
+    let (pages, answers) = mpsc::channel(PAGES_AHEAD);
+    let (last, ended) = oneshot::channel();
+    let task = run(pages);
+    tokio::spawn(async move {
+        let status = task.await;
+        let _receiver_gone = last.send(status).is_err();
+    });
+    let failed = |_gone| Some(Status::internal("the reading failed"));
+    let end = futures::stream::once(ended).filter_map(move |status| status.unwrap_or_else(failed).map(Err));
+    Response::new(Box::pin(ReceiverStream::new(answers).map(Ok).chain(end)))
+}
+
+/// Hands a page to the connection, or says how the stream ends: by nothing more where the reader is gone.
+async fn hand_over<T>(api: &LedgerApi, pages: &mpsc::Sender<T>, page: T) -> Result<(), Option<Status>> {
+    let mut stopping = api.stopping.clone();
+    tokio::select! {
+        sent = pages.send_timeout(page, api.stall) => match sent {
+            Ok(()) => Ok(()),
+            Err(mpsc::error::SendTimeoutError::Closed(_)) => Err(None),
+            Err(mpsc::error::SendTimeoutError::Timeout(_)) => Err(Some(status::too_slow())),
+        },
+        _ = stopping.wait_for(|stopping| *stopping) => Err(Some(status::stopping())),
+    }
+}
+
 pub(super) async fn read_stream(
     api: &LedgerApi,
     request: pb::ReadStreamRequest,
 ) -> Result<Response<Answers<pb::ReadStreamResponse>>, Status> {
-    let view: View = request.view.into();
-    let (name, mut from_seq, mut left) = (request.stream, request.from_seq, remaining(request.max_events));
+    let left = remaining(request.max_events);
     // The first page is read before the answer begins, so that an unknown stream is an error and not an empty stream.
     let first = {
-        let (name, limit) = (name.clone(), page_limit(left).events_max);
+        let (name, from_seq, limit) = (request.stream.clone(), request.from_seq, page_limit(left).events_max);
         api.read(move |ledger| ledger.stream(&name, from_seq, limit)).await?
     };
-    let (pages, answers) = mpsc::channel(PAGES_AHEAD);
     let api = api.clone();
-    tokio::spawn(async move {
-        let mut entries = first;
-        while !entries.is_empty() {
-            let n = entries.len() as u64;
-            let page = api.read(move |ledger| events_to_proto(ledger, entries, view)).await;
-            let failed = page.is_err();
-            if pages.send(page.map(|events| pb::ReadStreamResponse { events })).await.is_err() || failed {
-                return;
-            }
-            from_seq += n;
-            left -= n.min(left);
-            let (name, limit) = (name.clone(), page_limit(left).events_max);
-            if limit == 0 {
-                return;
-            }
-            entries = match api.read(move |ledger| ledger.stream(&name, from_seq, limit)).await {
-                Ok(entries) => entries,
-                Err(status) => {
-                    let _receiver_gone = pages.send(Err(status)).await.is_err();
-                    return;
-                }
-            };
+    Ok(answers(|pages| async move { one_stream(&api, request, left, first, &pages).await.err().flatten() }))
+}
+
+async fn one_stream(
+    api: &LedgerApi,
+    request: pb::ReadStreamRequest,
+    mut left: u64,
+    first: Vec<Entry>,
+    pages: &mpsc::Sender<pb::ReadStreamResponse>,
+) -> Result<(), Option<Status>> {
+    let view: View = request.view.into();
+    let (name, mut from_seq, mut entries) = (request.stream, request.from_seq, first);
+    while !entries.is_empty() {
+        let events =
+            api.read(move |ledger| events_to_proto(ledger, entries, view, PAGE.bytes_max)).await.map_err(Some)?;
+        let n = events.len() as u64;
+        hand_over(api, pages, pb::ReadStreamResponse { events }).await?;
+        from_seq += n;
+        left -= n.min(left);
+        let (name, limit) = (name.clone(), page_limit(left).events_max);
+        if limit == 0 {
+            return Ok(());
         }
-    });
-    Ok(Response::new(Box::pin(ReceiverStream::new(answers))))
+        entries = api.read(move |ledger| ledger.stream(&name, from_seq, limit)).await.map_err(Some)?;
+    }
+    Ok(())
 }
 
 pub(super) fn read_all(api: &LedgerApi, request: pb::ReadAllRequest) -> Response<Answers<pb::ReadAllResponse>> {
-    let (pages, answers) = mpsc::channel(PAGES_AHEAD);
     let api = api.clone();
-    tokio::spawn(async move {
-        let view: View = request.view.into();
-        let filter = filter_from_proto(request.filter);
-        let backwards = request.backwards;
-        let mut left = remaining(request.max_events);
-        // What is appended meanwhile is not part of this answer: it would never end under a steady load.
-        let head = api.ledger.head().size;
-        let (mut from, mut to) =
-            if backwards { (0, request.from_position.min(head)) } else { (request.from_position, head) };
-        while from < to && left > 0 {
-            let (filter, limit) = (filter.clone(), page_limit(left));
-            let page = api.read(move |ledger| {
-                let page = ledger.page(from, to, backwards, &filter, limit)?;
-                Ok((events_to_proto(ledger, page.entries, view)?, page.covered))
-            });
-            let answer = page.await.map(|(events, covered)| {
-                left -= (events.len() as u64).min(left);
-                if backwards {
-                    to = covered.start;
-                } else {
-                    from = covered.end;
-                }
-                pb::ReadAllResponse { events, next_position: if backwards { covered.start } else { covered.end } }
-            });
-            let failed = answer.is_err();
-            if pages.send(answer).await.is_err() || failed {
-                return;
-            }
+    answers(|pages| async move { whole_log(&api, request, &pages).await.err().flatten() })
+}
+
+async fn whole_log(
+    api: &LedgerApi,
+    request: pb::ReadAllRequest,
+    pages: &mpsc::Sender<pb::ReadAllResponse>,
+) -> Result<(), Option<Status>> {
+    let view: View = request.view.into();
+    let filter = filter_from_proto(request.filter);
+    let backwards = request.backwards;
+    let mut left = remaining(request.max_events);
+    // What is appended meanwhile is not part of this answer: it would never end under a steady load.
+    let head = api.ledger.head().size;
+    let (mut from, mut to) =
+        if backwards { (0, request.from_position.min(head)) } else { (request.from_position, head) };
+    while from < to && left > 0 {
+        let (filter, limit) = (filter.clone(), page_limit(left));
+        let page = api.read(move |ledger| {
+            let page = ledger.page(from, to, backwards, &filter, limit)?;
+            shown(ledger, page, backwards, view)
+        });
+        let (events, covered) = page.await.map_err(Some)?;
+        left -= (events.len() as u64).min(left);
+        let next_position = if backwards { covered.start } else { covered.end };
+        if backwards {
+            to = covered.start;
+        } else {
+            from = covered.end;
         }
-    });
-    Response::new(Box::pin(ReceiverStream::new(answers)))
+        hand_over(api, pages, pb::ReadAllResponse { events, next_position }).await?;
+    }
+    Ok(())
+}
+
+/// A page for the wire, cut to what a message should hold, and what it then covers.
+fn shown(ledger: &Ledger, page: Page, backwards: bool, view: View) -> LedgerResult<(Vec<pb::Event>, Range<u64>)> {
+    let (n_entries, Range { start, end }) = (page.entries.len(), page.covered);
+    let events = events_to_proto(ledger, page.entries, view, PAGE.bytes_max)?;
+    let covered = match events.last() {
+        Some(last) if events.len() < n_entries && backwards => last.position..end,
+        Some(last) if events.len() < n_entries => start..last.position + 1,
+        _ => start..end,
+    };
+    Ok((events, covered))
 }
 
 pub(super) fn subscribe(
@@ -110,17 +156,8 @@ pub(super) fn subscribe(
     if request.from_position > head {
         return Err(status::invalid("from_position", &format!("{} is beyond the head, {head}", request.from_position)));
     }
-    let (pages, answers) = mpsc::channel(PAGES_AHEAD);
-    // Sent apart from the pages: it must arrive also when there is no room for another page.
-    let (last, ended) = oneshot::channel();
     let api = api.clone();
-    tokio::spawn(async move {
-        let status = follow(&api, request, &pages).await;
-        drop(pages);
-        let _receiver_gone = last.send(status).is_err();
-    });
-    let end = futures::stream::once(ended).filter_map(|status| status.ok().flatten().map(Err));
-    Ok(Response::new(Box::pin(ReceiverStream::new(answers).map(Ok).chain(end))))
+    Ok(answers(|pages| async move { follow(&api, request, &pages).await }))
 }
 
 /// Sends pages until the subscriber is gone (none), or must be let go.
@@ -141,10 +178,10 @@ async fn follow(
             let page_filter = filter.clone();
             let page = api.read(move |ledger| {
                 let page = ledger.page(next, size, false, &page_filter, PAGE)?;
-                Ok((events_to_proto(ledger, page.entries, view)?, page.covered.end))
+                shown(ledger, page, false, view)
             });
             let (events, until) = match page.await {
-                Ok(page) => page,
+                Ok((events, covered)) => (events, covered.end),
                 Err(status) => return Some(status),
             };
             let answer = pb::SubscribeResponse { events, next_position: until, head: size };

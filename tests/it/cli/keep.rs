@@ -269,3 +269,36 @@ fn settings_come_from_flags_then_the_environment_then_the_file() {
     let err = desk.run(["--config", "bad.toml", "log"]).fails(2);
     assert!(err.contains("dtaa") && err.contains("bad.toml"), "{err}");
 }
+
+#[test]
+fn a_negative_answer_stays_one_when_nobody_reads_it() {
+    let desk = told();
+    let receipt = desk.run(["receipt", "1"]).ok();
+    let forged = receipt.replace("index 1\n", "index 0\n");
+    std::fs::write(desk.path().join("forged.tlog-proof"), &forged).unwrap();
+    std::fs::write(desk.path().join("good.tlog-proof"), &receipt).unwrap();
+    for (file, code) in [("forged.tlog-proof", 1), ("good.tlog-proof", 0)] {
+        let mut verify = crate::support::program::plimsoll(desk.path(), ["verify", file]);
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        assert_eq!(verify.stdout(writer).status().unwrap().code(), Some(code), "{file}");
+    }
+    std::fs::write(desk.path().join("old"), "garbage").unwrap();
+    assert!(desk.run(["verify", "good.tlog-proof", "--old", "old"]).fails(2).contains("--old"));
+    desk.run(["serve", "--heads-events", "0"]).fails(2);
+}
+
+#[test]
+fn a_write_ahead_log_that_was_left_behind_is_not_taken_for_that_of_a_restored_database() {
+    let desk = told();
+    desk.run(["backup", "copy"]).ok();
+    std::fs::remove_file(desk.data().join("ledger.db")).unwrap();
+    std::fs::write(desk.data().join("ledger.db-wal"), "what a crash left").unwrap();
+    // `backup` itself was recorded after the copy was made.
+    let restore = ["backup", "restore", "copy", "--accept-rollback", "a test"];
+    let err = desk.run(restore).fails(1);
+    assert!(err.contains("ledger.db-wal"), "{err}");
+    std::fs::remove_file(desk.data().join("ledger.db-wal")).unwrap();
+    desk.run(restore).ok();
+    desk.run(["verify"]).ok();
+}

@@ -235,3 +235,46 @@ fn what_others_wrote_cannot_command_the_terminal() {
     let err = desk.run(["show", "\u{1b}[2J"]).fails(2);
     assert!(!err.contains("\u{1b}[2J"), "{err:?}");
 }
+
+#[test]
+fn a_page_with_long_private_texts_is_cut_and_read_on() {
+    let desk = Desk::with_ledger();
+    let text = "x".repeat(900_000);
+    let mut drafts = String::new();
+    for n in 0..60 {
+        let oid = format!("{n:040x}");
+        let (at, who) = ("2026-03-04T12:00:00Z", "Jane <j@example.com>");
+        let data = serde_json::json!({"author": who, "author_offset_minutes": 0, "authored_at": at, "commit": oid,
+            "committed_at": at, "committer": who, "committer_offset_minutes": 0, "message": format!("{n} {text}"),
+            "parents": [], "tree": oid});
+        let draft = serde_json::json!({"type": "commit.recorded", "stream": "repo/example.com/app", "source": "git",
+            "dedup": oid, "occurred_at": at, "data": data});
+        drafts.push_str(&format!("{draft}\n"));
+    }
+    desk.feed(["record", "-"], drafts.as_bytes()).ok();
+    let server = desk.serve(&[]);
+    for remote in [true, false] {
+        let mut args = vec!["log".to_owned(), "--stream".to_owned(), "repo/".to_owned()];
+        args.extend(remote.then(|| ["--server".to_owned(), server.url()]).into_iter().flatten());
+        let text = desk.run(args).ok();
+        let shown: Vec<&str> = text.lines().filter_map(|line| line.split("commit.recorded").nth(1)).collect();
+        assert_eq!(shown.len(), 60, "{remote}");
+        assert!((0..).zip(shown).all(|(n, line)| line.contains(&format!(" {n} xxx"))), "{remote}");
+    }
+    let long = serde_json::json!({"tag": "v1", "target": "4b825dc642cb6eb9a060e54bf8d69288fbee4904",
+        "target_kind": "commit", "annotated": true, "message": "x".repeat(1_100_000)});
+    let draft = serde_json::json!({"type": "tag.created", "stream": "repo/example.com/app", "source": "git",
+        "dedup": "long", "occurred_at": "2026-03-04T12:00:00Z", "data": long});
+    let err = desk.feed(["record", "-", "--server", &server.url()], draft.to_string().as_bytes()).fails(2);
+    assert!(err.contains("message") && err.contains("1048576"), "{err}");
+}
+
+#[test]
+fn no_text_of_an_event_looks_like_another_event() {
+    let desk = Desk::with_ledger();
+    let tag = "tag=\"v1\\n     999  2026-01-01 00:00:00  sync.succeeded  target/production/forged\"";
+    let before = "before=4b825dc642cb6eb9a060e54bf8d69288fbee4904";
+    desk.run(["record", "tag.deleted", "--stream", "repo/example.com/app", "-f", tag, "-f", before]).ok();
+    let log = desk.run(["log"]).ok();
+    assert_eq!(log.lines().count(), 2, "{log}");
+}
