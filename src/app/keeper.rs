@@ -29,7 +29,8 @@ pub async fn keep_heads(ledger: Ledger, interval: HeadsInterval) {
         let due = tokio::time::sleep(interval.time);
         let enough = async {
             // An error means that the writer is gone; the timer then finds that out.
-            let moved = head.wait_for(|head| head.size >= committed_at.saturating_add(interval.events)).await.is_ok();
+            let events = interval.events.max(1);
+            let moved = head.wait_for(|head| head.size >= committed_at.saturating_add(events)).await.is_ok();
             if !moved {
                 std::future::pending::<()>().await;
             }

@@ -41,6 +41,11 @@ impl Exit {
         Self { code: 0, message: String::new() }
     }
 
+    /// Whether all that happened is that nobody reads any more.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.message.is_empty()
+    }
+
     /// Prints the message and returns the code.
     #[expect(clippy::print_stderr, reason = "this is where errors are told")]
     pub(crate) fn report(&self) -> ExitCode {
@@ -88,6 +93,8 @@ impl From<tonic::Status> for Exit {
         let code = match status.code() {
             Code::InvalidArgument | Code::OutOfRange | Code::Unimplemented => 2,
             Code::Unavailable | Code::DeadlineExceeded | Code::ResourceExhausted | Code::Cancelled => 3,
+            // Made on this side, of a connection that broke: no answer of the server's.
+            _ if std::error::Error::source(&status).is_some() => 3,
             _ => 1,
         };
         Self { code, message: status.message().to_owned() }

@@ -109,12 +109,18 @@ pub(super) async fn run(settings: &Settings, access: &mut Access, args: Git) -> 
     Ok(Done { stream, commits, known: n_known, events })
 }
 
+/// Where clones are kept of what goes to a server: below the home of whoever imports, for nobody else to read or change.
+fn own_cache() -> Result<PathBuf, Exit> {
+    use std::os::unix::fs::DirBuilderExt;
+    let home = std::env::home_dir().ok_or_else(|| Exit::usage("HOME: no home directory to keep clones in"))?;
+    let cache = home.join(".cache/plimsoll/git");
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&cache);
+    made.map_err(|error| Exit::busy(format!("cannot create {}: {error}", cache.display())))?;
+    Ok(cache)
+}
+
 async fn open(settings: &Settings, args: &Git, bar: ProgressBar) -> Result<git::Opened, Exit> {
-    let cache = if settings.server.is_some() {
-        std::env::temp_dir().join("plimsoll-git")
-    } else {
-        settings.data.root().join("git")
-    };
+    let cache = if settings.server.is_some() { own_cache()? } else { settings.data.root().join("git") };
     let (location, login) = (args.repository.clone(), Login { ssh_key: args.ssh_key.clone() });
     let opened = tokio::task::spawn_blocking(move || {
         git::open(&location, &cache, &login, &mut |received, total| {

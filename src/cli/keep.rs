@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 use super::access::Access;
 use super::exit::{Exit, Outcome};
 use super::{Settings, print, print_json};
+use crate::event::Draft;
 use crate::ledger::{Clock, Creation, DataDir, Ledger, Options, SystemClock, backup as copy};
 
 #[derive(Debug, Args)]
@@ -109,19 +110,26 @@ async fn take(settings: &Settings, destination: &Path) -> Result<Outcome, Exit> 
     let taken = tokio::task::spawn_blocking(move || copy::backup(&data, &to));
     let taken = taken.await.map_err(|error| Exit::no(format!("the backup failed: {error}")))??;
     let draft = taken.draft(destination, SystemClock.now())?;
-    match Access::writer(settings, "plimsoll backup", false).await {
-        Ok(mut access) => drop(access.append(vec![draft]).await?),
-        // Somebody else is writing to it: the copy is good all the same.
-        Err(exit) => tracing::warn!(
-            %exit,
-            "the backup is complete, and is not recorded in the ledger; with --server it would be"
-        ),
+    // The copy is good whether or not that succeeds.
+    if let Err(exit) = tell_ledger(settings, draft).await {
+        tracing::warn!(%exit, "the backup is complete, and is not recorded: --server names the server that has the ledger");
     }
     if settings.json {
         print_json(&serde_json::json!({"events": taken.size, "bytes": taken.bytes}))
     } else {
         print(&format!("{} events, {} bytes, in {}\n", taken.size, taken.bytes, destination.display()))
     }
+}
+
+/// Records a backup in the ledger it is of: the one of the data directory, by itself or by its server.
+async fn tell_ledger(settings: &Settings, draft: Draft) -> Result<(), Exit> {
+    let mut access = Access::writer(settings, "plimsoll backup", false).await?;
+    let path = settings.data.verifier_key();
+    let key = std::fs::read_to_string(&path).map_err(|error| Exit::no(format!("{}: {error}", path.display())))?;
+    if access.key().await? != key.trim() {
+        return Err(Exit::no("the server has another ledger"));
+    }
+    access.append(vec![draft]).await.map(drop)
 }
 
 async fn restore(settings: &Settings, source: &Path, accept_rollback: Option<String>) -> Result<Outcome, Exit> {

@@ -31,10 +31,10 @@ pub(super) struct Serve {
     #[arg(long, env = "PLIMSOLL_ORIGIN")]
     origin: Option<String>,
     /// Commit to the heads of all streams after so many events [default: 100000]
-    #[arg(long, env = "PLIMSOLL_HEADS_EVENTS", value_name = "N")]
+    #[arg(long, env = "PLIMSOLL_HEADS_EVENTS", value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     heads_events: Option<u64>,
     /// Commit to the heads of all streams after so many seconds [default: 300]
-    #[arg(long, env = "PLIMSOLL_HEADS_SECONDS", value_name = "SECONDS")]
+    #[arg(long, env = "PLIMSOLL_HEADS_SECONDS", value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     heads_seconds: Option<u64>,
     /// First record the history of this git repository; may be repeated
     #[arg(long, value_name = "PATH|URL")]

@@ -36,6 +36,19 @@ pub(super) struct Log {
 }
 
 pub(super) async fn log(settings: &Settings, args: Log) -> Result<Outcome, Exit> {
+    if !args.follow {
+        return list(settings, args).await;
+    }
+    // One listener for all the time: a signal between two of them would be lost.
+    let interrupt = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt());
+    let mut interrupt = interrupt.map_err(|error| Exit::busy(format!("cannot listen for signals: {error}")))?;
+    tokio::select! {
+        listed = list(settings, args) => listed,
+        _ = interrupt.recv() => Ok(Outcome::Done),
+    }
+}
+
+async fn list(settings: &Settings, args: Log) -> Result<Outcome, Exit> {
     let mut access = Access::reader(settings).await?;
     let filter = Filter { stream_prefix: args.stream, types: args.types };
     let mut left = args.limit.unwrap_or(u64::MAX);
@@ -47,10 +60,7 @@ pub(super) async fn log(settings: &Settings, args: Log) -> Result<Outcome, Exit>
             return Ok(Outcome::Done);
         }
         if done {
-            tokio::select! {
-                () = tokio::time::sleep(POLL) => {}
-                _ = tokio::signal::ctrl_c() => return Ok(Outcome::Done),
-            }
+            tokio::time::sleep(POLL).await;
             size = access.size().await?;
             continue;
         }
@@ -83,7 +93,8 @@ fn line(shown: &Shown) -> String {
     let words: Vec<&str> = telling.as_deref().into_iter().chain(free).collect();
     let summary: String = words.join("  ").chars().take(60).collect();
     let line = format!("{:>8}  {at}  {:<22} {:<44} {summary}", envelope.position, envelope.type_name, envelope.stream);
-    format!("{}\n", printable(line.trim_end()))
+    // One event, one line: no text of it may look like another.
+    format!("{}\n", printable(&line.trim_end().replace(['\n', '\t'], " ")))
 }
 
 /// The event, with what is private in it under `private`.

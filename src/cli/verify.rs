@@ -28,6 +28,9 @@ pub(super) async fn verify(settings: &Settings, args: Verify) -> Result<Outcome,
     let path = args.path.clone().unwrap_or_else(|| settings.data.root().to_owned());
     let remembered = args.old.as_deref().map(read).transpose()?;
     if path.is_file() {
+        if remembered.is_some() {
+            return Err(Exit::usage("--old: a receipt proves one event, and not that the log extends an older one"));
+        }
         return receipt(settings, &path, &key(&args, settings.data.root())?);
     }
     let is_data = DataDir::new(&path).exists();
@@ -86,11 +89,12 @@ fn key(args: &Verify, dir: &Path) -> Result<VerifierKey, Exit> {
 fn receipt(settings: &Settings, path: &Path, key: &VerifierKey) -> Result<Outcome, Exit> {
     let verified = Receipt::parse(&read(path)?).and_then(|receipt| receipt.verify(key));
     let said = |ok: bool, text: String| {
-        if settings.json {
+        told(if settings.json {
             print_json(&serde_json::json!({"ok": ok, "detail": text}))
         } else {
             print(&format!("{}: {text}\n", if ok { "ok" } else { "bad" }))
-        }
+        })?;
+        Ok(if ok { Outcome::Done } else { Outcome::No })
     };
     match verified {
         Ok((checkpoint, event)) => {
@@ -98,18 +102,23 @@ fn receipt(settings: &Settings, path: &Path, key: &VerifierKey) -> Result<Outcom
             let (position, size) = (envelope.position, checkpoint.size);
             said(true, format!("event {position} of {size}, {}, signed by {}", envelope.type_name, checkpoint.origin))
         }
-        Err(error) => {
-            said(false, error.to_string())?;
-            Ok(Outcome::No)
-        }
+        Err(error) => said(false, error.to_string()),
+    }
+}
+
+/// What was found counts, whether or not somebody still reads it.
+fn told(printed: Result<Outcome, Exit>) -> Result<(), Exit> {
+    match printed {
+        Err(exit) if !exit.is_quiet() => Err(exit),
+        _ => Ok(()),
     }
 }
 
 fn tell(settings: &Settings, report: &Report) -> Result<Outcome, Exit> {
     if settings.json {
-        print_json(report)?;
+        told(print_json(report))?;
     } else if report.ok {
-        print(&format!(
+        told(print(&format!(
             "ok: {} events in {} streams, root {}, {} checkpoints, {} tiles, {} blobs, {} private values ({} erased), signed by {}\n",
             report.events,
             report.streams,
@@ -120,7 +129,7 @@ fn tell(settings: &Settings, report: &Report) -> Result<Outcome, Exit> {
             report.private_values,
             report.erased,
             report.origin
-        ))?;
+        )))?;
     } else {
         let mut text = String::new();
         for finding in &report.findings {
@@ -129,7 +138,7 @@ fn tell(settings: &Settings, report: &Report) -> Result<Outcome, Exit> {
             text.push_str(&format!("bad: {}{at}: {}\n", damage.trim_matches('"').replace('_', " "), finding.detail));
         }
         text.push_str(&format!("{} findings in {} events\n", report.findings_total, report.events));
-        print(&text)?;
+        told(print(&text))?;
     }
     Ok(if report.ok { Outcome::Done } else { Outcome::No })
 }
