@@ -5,7 +5,7 @@ use git2::{Commit, Oid, Signature, Time};
 use super::Error;
 use super::name::RepositoryName;
 use crate::event::git::{CommitRecorded, SignatureKind};
-use crate::event::{Data, Draft, GitOid, Private, Subject, Timestamp};
+use crate::event::{Data, Draft, GitOid, PRIVATE_MAX, Private, Subject, Timestamp};
 
 /// The draft of a commit.
 pub(super) fn draft(name: &RepositoryName, commit: &Commit<'_>) -> Result<Draft, Error> {
@@ -16,7 +16,7 @@ pub(super) fn draft(name: &RepositoryName, commit: &Commit<'_>) -> Result<Draft,
     let (author, committer) = (commit.author(), commit.committer());
     let (authored_at, author_clamped) = instant(author.when());
     let (committed_at, committer_clamped) = instant(committer.when());
-    let message = text(commit.message_raw_bytes(), latin1);
+    let message = cut(text(commit.message_raw_bytes(), latin1), PRIVATE_MAX);
     let author_identity = identity(&author, latin1);
     let data = CommitRecorded {
         author: Subject::identity(author_identity.clone()),
@@ -55,8 +55,13 @@ pub(super) fn instant(time: Time) -> (Timestamp, bool) {
 /// `Name <e-mail>`, whatever bytes they are made of.
 pub(super) fn identity(signature: &Signature<'_>, latin1: bool) -> String {
     let full = format!("{} <{}>", text(signature.name_bytes(), latin1), text(signature.email_bytes(), latin1));
-    let end = (0..=full.len().min(1024)).rev().find(|end| full.is_char_boundary(*end)).unwrap_or(0);
-    full.get(..end).unwrap_or_default().to_owned()
+    cut(full, 1024)
+}
+
+/// The beginning of a text that is longer than what it becomes may be.
+pub(super) fn cut(mut text: String, bytes_max: usize) -> String {
+    text.truncate(text.floor_char_boundary(bytes_max));
+    text
 }
 
 /// Text of a commit: UTF-8, or Latin-1 where it says so, or, in old repositories, Latin-1 that does not say so.

@@ -100,10 +100,11 @@ fn fetch(
 #[must_use]
 pub fn without_password(location: &str) -> String {
     match location.split_once("://") {
-        Some((scheme, rest)) => match rest.split_once('@') {
-            Some((user, rest)) if !user.contains('/') => format!("{scheme}://{rest}"),
-            _ => location.to_owned(),
-        },
+        // The last one: a password that was not escaped may hold an `@` or a slash.
+        Some((scheme, rest)) => {
+            let (_, shown) = rest.rsplit_once('@').unwrap_or(("", rest));
+            format!("{scheme}://{shown}")
+        }
         None => location.to_owned(),
     }
 }

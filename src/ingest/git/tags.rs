@@ -5,11 +5,11 @@ use std::collections::HashSet;
 use git2::{ObjectType, Oid, Repository};
 
 use super::Error;
-use super::commit::{git_oid, identity, instant, signature_kind, text};
+use super::commit::{cut, git_oid, identity, instant, signature_kind, text};
 use super::known::{Known, RefName, RefState};
 use super::name::RepositoryName;
 use crate::event::git::{BranchUpdated, ObjectKind, TagCreated, TagDeleted, TagMoved};
-use crate::event::{Data, Draft, GitOid, Private, Subject, Timestamp};
+use crate::event::{Data, Draft, GitOid, PRIVATE_MAX, Private, Subject, Timestamp};
 
 /// A branch or tag as it is now.
 pub(super) struct Ref {
@@ -92,7 +92,9 @@ impl Changes<'_> {
         let (text, hex) = spelled(name);
         // A name may be what a key cannot be. No name has a colon in it, so none is mistaken for these.
         let shown = match hex {
-            _ if text.len() > 300 || text.chars().any(char::is_control) => format!("blake3:{}", blake3::hash(name)),
+            _ if name.len() > 150 || text.len() > 300 || text.chars().any(char::is_control) => {
+                format!("blake3:{}", blake3::hash(name))
+            }
             Some(hex) => format!("hex:{hex}"),
             None => text,
         };
@@ -215,7 +217,7 @@ impl Changes<'_> {
         let tagger = outer.as_ref().and_then(git2::Tag::tagger);
         let tagged_at = tagger.as_ref().map(|tagger| instant(tagger.when()).0);
         let message = outer.as_ref().and_then(git2::Tag::message_bytes).unwrap_or_default();
-        let text = text(message, false);
+        let text = cut(text(message, false), PRIVATE_MAX);
         let data = TagCreated {
             annotated: outer.is_some(),
             signature: signature_kind(message),
