@@ -21,6 +21,9 @@ pub(super) const BATCH: u64 = 1000;
 const ROUND_MIN: u64 = 3_000;
 const ROUND_MAX: u64 = 50_000;
 
+/// Rounds of the streamed appends that count.
+const RECENT_ROUNDS: usize = 5;
+
 /// Appends until the log has `size` events, in rounds that alternate with the floor's.
 pub(super) async fn stream(rig: &mut Rig, size: u64) -> Result<Spread> {
     let mut seen = subscribe(rig).await?;
@@ -55,7 +58,9 @@ pub(super) async fn stream(rig: &mut Rig, size: u64) -> Result<Spread> {
         let floor = tokio::task::block_in_place(|| raw.insert(&rows, usize::try_from(BATCH)?))?;
         rounds.push((rate(n, ours), rate(n, floor)));
     }
-    Ok(Spread::of(&rounds))
+    // The last ones are those at about the size that is asked about.
+    let recent = rounds.len().saturating_sub(RECENT_ROUNDS);
+    Ok(Spread::of(rounds.get(recent..).unwrap_or_default()))
 }
 
 /// Follows the log from its head on, and tells how far it has come.

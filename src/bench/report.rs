@@ -58,7 +58,7 @@ pub struct Receipts {
 /// memory of its own. Events per second.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Reads {
-    /// The whole log as one answer.
+    /// The log from its beginning as one answer, at most 200,000 events of it.
     pub stream: Spread,
     /// Page by page, 1,000 events each, one request after the other.
     pub page: Spread,
@@ -82,7 +82,8 @@ pub struct Started {
 pub struct Sized {
     /// How many events there were.
     pub events: u64,
-    /// Durable appends in batches, with one live subscriber that has to see them all. Events per second.
+    /// Durable appends in batches, with one live subscriber that has to see them all: the last rounds before the log has
+    /// that size. Events per second.
     pub appended: Spread,
     /// Appends one by one.
     pub unary: Unary,

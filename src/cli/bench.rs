@@ -28,7 +28,11 @@ pub(super) async fn bench(settings: &Settings, args: Bench) -> Result<Outcome, E
     let dir = args.dir.unwrap_or_else(|| PathBuf::from("."));
     let plan = Plan { sizes: args.events, commits: args.import_commits, dir };
     let say = |what: &str| tracing::info!("{what}");
-    let report = run(&plan, &say).await.map_err(|error| Exit::no(format!("{error:#}")))?;
+    // What is interrupted is cleared away, too.
+    let report = tokio::select! {
+        report = run(&plan, &say) => report.map_err(|error| Exit::no(format!("{error:#}")))?,
+        _ = tokio::signal::ctrl_c() => return Err(Exit::no("interrupted: nothing was measured")),
+    };
     if settings.json {
         return print_json(&report);
     }

@@ -227,16 +227,17 @@ impl Keeper {
             self.guarded = guard.load(key).ok().flatten().map(|(checkpoint, _)| checkpoint.size);
         }
         let mut guarded_at = Instant::now();
-        let mut keys_read = false;
+        // A large file is not read at once: most commands are done within a second, and would have to wait for it.
+        let mut keys_read = self.index.position() <= 4 * FLUSH_EVENTS;
+        if keys_read {
+            self.read_keys();
+        }
         loop {
             let wait = poked.recv_timeout(GUARD_INTERVAL.saturating_sub(guarded_at.elapsed()));
             let ending = matches!(wait, Err(RecvTimeoutError::Disconnected));
-            // Not at once: most commands are done within a second, and would have to wait for it.
             if !ending && !keys_read {
                 keys_read = true;
-                if let Err(error) = self.index.read_keys() {
-                    tracing::warn!(%error, "cannot read index.db whole; every key is looked for in it");
-                }
+                self.read_keys();
             }
             if (ending || self.index.unflushed() >= FLUSH_EVENTS)
                 && let Err(error) = self.index.flush()
@@ -250,6 +251,12 @@ impl Keeper {
             if ending {
                 return;
             }
+        }
+    }
+
+    fn read_keys(&self) {
+        if let Err(error) = self.index.read_keys() {
+            tracing::warn!(%error, "cannot read index.db whole; every key is looked for in it");
         }
     }
 
