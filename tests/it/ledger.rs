@@ -313,3 +313,36 @@ async fn a_closed_ledger_leaves_no_write_ahead_log_behind() {
         assert!(!house.data().root().join(name).exists(), "{name}");
     }
 }
+
+#[tokio::test]
+async fn a_start_that_is_refused_leaves_what_tells_which_event_is_damaged() {
+    let house = House::new();
+    let ledger = house.open().await;
+    ledger.append((0..100).map(|n| draft(STREAM, n)).collect()).await.unwrap();
+    drop(ledger);
+    #[expect(clippy::disallowed_methods, reason = "an attacker has no engine")]
+    let database = rusqlite::Connection::open(house.data().ledger()).unwrap();
+    let change =
+        "UPDATE event SET leaf = CAST(replace(CAST(leaf AS TEXT), '\"v40\"', '\"v41\"') AS BLOB) WHERE position = 41";
+    assert_eq!(database.execute(change, []).unwrap(), 1);
+    drop(database);
+    for _ in 0..2 {
+        let error = opened(house.options()).await.err().unwrap();
+        assert_eq!(error.kind(), Kind::Corrupt, "{error}");
+    }
+    let key = std::fs::read_to_string(house.data().verifier_key()).unwrap().trim().parse().unwrap();
+    let index = plimsoll::ledger::Index::as_stored(&house.data().index(), "ledger.example/test");
+    let checks = plimsoll::ledger::verify::Checks {
+        engine: plimsoll::ledger::open_engine_read_only(&house.data()).unwrap(),
+        key,
+        index: index.map(std::sync::Arc::new),
+        evidence: None,
+        guard: None,
+        remembered: None,
+        threads: 1,
+        now: plimsoll::ledger::Clock::now(&*house.clock),
+    };
+    let report = plimsoll::ledger::verify::verify(&checks, &mut |_, _| {}).unwrap();
+    assert_eq!(report.first_bad_position, Some(41), "{:?}", report.findings);
+    assert!(report.findings.iter().any(|finding| finding.detail.contains("hash 41")), "{:?}", report.findings);
+}

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, RwLock};
 
 use super::super::engine::Engine;
-use super::super::tree::{self, Hash, leaf_hash};
+use super::super::tree::{self, Frontier, Hash, leaf_hash};
 use super::super::{Error, Result};
 use super::memtable::{Addition, Edge, Memtable};
 use super::{FLUSH_EVENTS, Index, IndexStore, State, dedup_key};
@@ -23,8 +23,10 @@ impl Index {
             match index.agree(engine, size, root) {
                 Ok(()) => return Ok(index),
                 Err(error) if attempt == 0 => {
-                    tracing::warn!(%error, "index.db does not agree with the log: deriving it anew");
                     drop(index);
+                    // Where it is the log that is damaged, the file is what tells which event it is.
+                    check_log(engine, size, root)?;
+                    tracing::warn!(%error, "index.db does not agree with the log: deriving it anew");
                     IndexStore::remove(path)?;
                 }
                 Err(error) => return Err(error),
@@ -107,14 +109,7 @@ impl Index {
     fn agree(&self, engine: &dyn Engine, size: u64, root: &Hash) -> Result<()> {
         self.check_last_leaves(engine)?;
         self.catch_up(engine, size)?;
-        let derived = self.root()?;
-        if derived == *root {
-            Ok(())
-        } else {
-            Err(Error::Corrupt(format!(
-                "the tree over the {size} events has root {derived}, and the checkpoint was signed for {root}"
-            )))
-        }
+        same_root(size, &self.root()?, root)
     }
 
     /// Compares the leaves of the last unfinished tile with the log, so that a start notices damage at the right edge.
@@ -143,6 +138,25 @@ impl Index {
     pub fn nodes(&self) -> Nodes<'_> {
         Nodes { index: self, last: None }
     }
+}
+
+fn same_root(size: u64, derived: &Hash, signed: &Hash) -> Result<()> {
+    if derived == signed {
+        return Ok(());
+    }
+    let what =
+        format!("the tree over the {size} events has root {derived}, and the checkpoint was signed for {signed}");
+    Err(Error::Corrupt(what))
+}
+
+/// Holds the log itself to the signed root.
+fn check_log(engine: &dyn Engine, size: u64, root: &Hash) -> Result<()> {
+    let mut frontier = Frontier::new();
+    engine.read(0..size, false, &mut |_, leaf| {
+        frontier.push(leaf_hash(leaf));
+        Ok(true)
+    })?;
+    same_root(size, &frontier.root(), root)
 }
 
 /// The index's nodes, with the last tile at hand: a proof asks for several nodes of one tile in a row.
