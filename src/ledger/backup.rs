@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use super::engine::Engine;
-use super::guard::{Guard, sync_dir, write_synced};
+use super::guard::{Guard, named_new, sync_dir, write_synced};
 use super::open::{own_draft, read_verifier_key};
 use super::paths::DataDir;
-use super::sqlite::{SqliteEngine, Store};
+use super::sqlite::{SqliteEngine, Store, remove_database};
 use super::tree::{TileKind, TilePath};
 use super::{Error, Ledger, Lock, Result};
 use crate::event::ledger::BackupCompleted;
@@ -96,9 +96,7 @@ pub fn restore(from: &DataDir, to: &DataDir, guard: &Guard, accept_rollback: boo
     super::index::Index::remove(&to.index())?;
     // Last, and under another name until it is whole: a database that is there is complete.
     let partial = to.root().join("ledger.db.restoring");
-    if partial.exists() {
-        std::fs::remove_file(&partial).map_err(|error| Error::io("cannot remove", &partial, error))?;
-    }
+    remove_database(&partial)?;
     // Through SQLite: what is given as a backup may be a data directory with a write-ahead log of its own.
     engine.backup(&partial)?;
     std::fs::rename(&partial, to.ledger()).map_err(|error| Error::io("cannot rename", &partial, error))?;
@@ -123,13 +121,6 @@ fn copy_file(from: &Path, to: &Path) -> Result<u64> {
         .map_err(|error| Error::io("cannot sync", &new, error))?;
     std::fs::rename(&new, to).map_err(|error| Error::io("cannot rename", &new, error))?;
     Ok(bytes)
-}
-
-/// The name of a file that is not whole yet.
-fn named_new(path: &Path) -> std::path::PathBuf {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".new");
-    path.with_file_name(name)
 }
 
 fn copy_tree(from: &Path, to: &Path) -> Result<u64> {

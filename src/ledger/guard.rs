@@ -67,14 +67,19 @@ impl Guard {
 /// # Errors
 /// `Io`.
 pub(super) fn write_synced(path: &Path, content: &[u8]) -> Result<()> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".new");
-    let new = path.with_file_name(name);
+    let new = named_new(path);
     let failed = |error| Error::io("cannot write", path, error);
     let mut file = std::fs::File::create(&new).map_err(failed)?;
     file.write_all(content).and_then(|()| file.sync_all()).map_err(failed)?;
     std::fs::rename(&new, path).map_err(failed)?;
     sync_dir(path.parent().unwrap_or(Path::new(".")))
+}
+
+/// The name of a file until it is whole.
+pub(super) fn named_new(path: &Path) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".new");
+    path.with_file_name(name)
 }
 
 /// Makes a directory's entries durable.

@@ -7,7 +7,7 @@ use std::sync::{Arc, RwLock};
 use tokio::sync::watch;
 
 use super::engine::Engine;
-use super::guard::{Guard, sync_dir, write_synced};
+use super::guard::{Guard, named_new, sync_dir, write_synced};
 use super::index::Index;
 use super::signer::{Signer, verify_note};
 use super::sqlite::{SqliteEngine, Store};
@@ -269,8 +269,7 @@ fn write_private(path: &Path, content: &str) -> Result<()> {
     use std::io::Write;
     use std::os::unix::fs::OpenOptionsExt;
     let failed = |error| Error::io("cannot write", path, error);
-    let mut new = path.as_os_str().to_owned();
-    new.push(".new");
+    let new = named_new(path);
     match std::fs::remove_file(&new) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
         _ => {}

@@ -27,7 +27,7 @@ impl Index {
                     // Where it is the log that is damaged, the file is what tells which event it is.
                     check_log(engine, size, root)?;
                     tracing::warn!(%error, "index.db does not agree with the log: deriving it anew");
-                    IndexStore::remove(path)?;
+                    Self::remove(path)?;
                 }
                 Err(error) => return Err(error),
             }

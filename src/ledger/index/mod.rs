@@ -18,6 +18,7 @@ pub(super) use memtable::{Addition, Edge, StreamHead};
 use store::IndexStore;
 
 use super::Result;
+use super::sqlite::remove_database;
 use super::tree::Hash;
 
 /// Events kept in memory before they are written to `index.db`. Bounds both the memory (about 3 MB) and what a start
@@ -96,7 +97,7 @@ impl Index {
     /// # Errors
     /// `Io`.
     pub fn remove(path: &std::path::Path) -> Result<()> {
-        IndexStore::remove(path)
+        remove_database(path)
     }
 
     /// How many events are indexed.

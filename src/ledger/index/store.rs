@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::super::error::{to_i64, to_u64};
-use super::super::sqlite::{Access, Store};
+use super::super::sqlite::{Access, Store, remove_database};
 use super::super::tree::Hash;
 use super::super::{Error, Result};
 use super::memtable::{Edge, Memtable, StreamHead};
@@ -47,7 +47,7 @@ impl IndexStore {
             Ok(None) => {}
             Err(error) => tracing::warn!(%error, "index.db cannot be used: deriving it anew from the log"),
         }
-        Self::remove(path)?;
+        remove_database(path)?;
         Self::try_open(path, origin)?.ok_or_else(|| Error::Internal("a new index.db is not empty".to_owned()))
     }
 
@@ -57,25 +57,6 @@ impl IndexStore {
         let readers = Readers::new(Store::derived(path), READERS_KEPT);
         let edge = path.exists().then(|| readers.with(|connection| load_edge(connection, origin)))?.ok()??;
         Some((Self { writer: None, readers }, edge))
-    }
-
-    /// Deletes the file.
-    ///
-    /// # Errors
-    /// `Io`.
-    pub(super) fn remove(path: &Path) -> Result<()> {
-        for suffix in ["", "-wal", "-shm"] {
-            let mut name = path.as_os_str().to_owned();
-            name.push(suffix);
-            let file = Path::new(&name);
-            match std::fs::remove_file(file) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(Error::io("cannot remove", file, error));
-                }
-                _ => {}
-            }
-        }
-        Ok(())
     }
 
     fn try_open(path: &Path, origin: &str) -> Result<Option<(Self, Edge)>> {

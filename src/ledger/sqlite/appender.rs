@@ -123,12 +123,7 @@ impl Appender for SqliteAppender {
 
     fn maintain(&mut self) {
         if self.scrub_due {
-            // Not waiting for readers: there will be another moment.
-            let patient = self.connection.busy_timeout(Duration::ZERO).is_ok();
             self.scrub_due = !self.restart_wal("TRUNCATE");
-            if patient && let Err(error) = self.connection.busy_timeout(BUSY_TIMEOUT) {
-                tracing::warn!(%error, "the writer will not wait for other processes");
-            }
         } else if self.since_restart >= self.limits.restart {
             self.restart_wal("PASSIVE");
         } else if self.since_checkpoint >= self.limits.checkpoint {
@@ -141,9 +136,9 @@ impl Appender for SqliteAppender {
 impl SqliteAppender {
     /// Copies the whole write-ahead log into the database, so that it starts over. Returns whether that was done.
     fn restart_wal(&mut self, mode: &str) -> bool {
-        // Readers are not waited for: every append would wait with us.
+        // Readers are not waited for: every append would wait with us, and there will be another moment.
         let patience = |time| self.connection.busy_timeout(time);
-        let done: Result<(i64, i64, i64), _> = patience(std::time::Duration::ZERO).and_then(|()| {
+        let done: Result<(i64, i64, i64), _> = patience(Duration::ZERO).and_then(|()| {
             self.connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| {
                 Ok((row.get(0)?, row.get(1)?, row.get(2)?))
             })

@@ -210,6 +210,25 @@ impl Store {
     }
 }
 
+/// Deletes a database with the files that SQLite keeps beside it, as far as they are there.
+///
+/// # Errors
+/// `Io`.
+pub(crate) fn remove_database(path: &Path) -> Result<()> {
+    for suffix in ["", "-wal", "-shm"] {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        let file = Path::new(&name);
+        match std::fs::remove_file(file) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(Error::io("cannot remove", file, error));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 /// The number of schema steps a database has had.
 pub(super) fn schema_version(connection: &Connection) -> Result<usize> {
     let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;

@@ -4,7 +4,6 @@ mod appender;
 mod connection;
 mod engine;
 
-pub(crate) use connection::Access;
-pub(crate) use connection::Readers;
 pub use connection::Store;
+pub(crate) use connection::{Access, Readers, remove_database};
 pub use engine::SqliteEngine;

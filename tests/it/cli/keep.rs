@@ -299,6 +299,10 @@ fn a_write_ahead_log_that_was_left_behind_is_not_taken_for_that_of_a_restored_da
     let err = desk.run(restore).fails(1);
     assert!(err.contains("ledger.db-wal"), "{err}");
     std::fs::remove_file(desk.data().join("ledger.db-wal")).unwrap();
+    // What a restore that was interrupted left.
+    let unfinished = ["ledger.db.restoring", "ledger.db.restoring-wal"].map(|name| desk.data().join(name));
+    unfinished.iter().for_each(|file| std::fs::write(file, "the beginning").unwrap());
     desk.run(restore).ok();
+    assert!(unfinished.iter().all(|file| !file.exists()));
     desk.run(["verify"]).ok();
 }
