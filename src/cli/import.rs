@@ -143,7 +143,7 @@ fn releases(args: &Git, name: &RepositoryName) -> Result<Option<Releases>, Exit>
 
 /// What the ledger knows of the repository, and of the releases.
 async fn known(access: &mut Access, name: &RepositoryName, releases: Option<&Releases>) -> Result<Known, Exit> {
-    let mut known = Known::default();
+    let mut known = Known::nothing(name);
     let broken = |error: crate::event::Error| Exit::no(error.to_string());
     access.stream(name.stream.as_str(), &mut |event| known.take(event).map_err(broken)).await?;
     if let Some(releases) = releases {

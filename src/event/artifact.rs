@@ -1,4 +1,5 @@
-//! Artifacts: how they were built, what they are called, what was found in them. Streams `artifact/<digest>`.
+//! Artifacts: how they were built, what they are called, what was found in them. Streams `artifact/<digest>`; scans, bills
+//! of materials and attestations of source code stand in `repo/<host>/<path>` and name the commit.
 //!
 //! The artifact is the one the stream names; its digest is that of the manifest or index, never of an image's
 //! configuration. Lists that grow with the artifact (findings, components, materials) are evidence.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Error;
 use super::ids::{Hex32, U64, checked_string, string_value};
+use sha2::{Digest as _, Sha256};
 
 checked_string!(
     /// A media type as in RFC 6838, parameters allowed: `application/vnd.cyclonedx+json; version=1.6`.
@@ -34,4 +35,17 @@ pub struct EvidenceRef {
     pub sha256: Hex32,
     /// Length in bytes.
     pub size: U64,
+}
+
+impl EvidenceRef {
+    /// The reference of a blob that is in memory.
+    #[must_use]
+    pub fn of(media_type: MediaType, bytes: &[u8]) -> Self {
+        Self {
+            blake3: Hex32::from_bytes(*blake3::hash(bytes).as_bytes()),
+            media_type,
+            sha256: Hex32::from_bytes(Sha256::digest(bytes).into()),
+            size: U64(bytes.len() as u64),
+        }
+    }
 }

@@ -32,6 +32,9 @@ words! {
 
 payload! {
     /// A commit exists. The subject of change lead time: its author time starts the clock.
+    ///
+    /// A repository tells everything; a forge's webhook leaves out what it does not know, and the same commit is then
+    /// recorded by both.
     pub struct CommitRecorded {
         /// Who wrote the change: `Name <e-mail>` as the commit has it.
         author: Subject,
@@ -43,16 +46,17 @@ payload! {
         cherry_picked_from: Option<GitOid>,
         /// The commit's id.
         commit: GitOid,
-        /// When the commit was made.
-        committed_at: Timestamp,
+        /// When the commit was made; absent where the source does not tell.
+        committed_at: Option<Timestamp>,
         /// Who made the commit.
-        committer: Subject,
+        committer: Option<Subject>,
         /// The committer's offset from UTC, in minutes.
-        committer_offset_minutes: i32,
+        committer_offset_minutes: Option<i32>,
         /// The message; bytes that are not UTF-8 are replaced.
         message: Option<Private>,
-        /// The parents, first parent first; none for a root, more than one for a merge.
-        parents: Vec<GitOid>,
+        /// The parents, first parent first; none for a root, more than one for a merge. Absent where the source does
+        /// not tell, which is not the same as none.
+        parents: Option<Vec<GitOid>>,
         /// The commit this one says it reverts (`git revert`).
         reverts: Option<GitOid>,
         /// How the commit is signed, where it is.
@@ -60,12 +64,14 @@ payload! {
         /// True where a time in the commit lies outside the years 0 to 9999 and was drawn to the nearest end.
         times_clamped: Option<bool>,
         /// The tree's id: two commits with the same tree hold the same files.
-        tree: GitOid,
+        tree: Option<GitOid>,
+        /// Where to look at it.
+        url: Option<String>,
     }
 
     /// A branch points elsewhere, came to be, or went.
     pub struct BranchUpdated {
-        /// What it points to now; absent when it was deleted.
+        /// What it points to now; absent when it was deleted, and where the source does not tell.
         after: Option<GitOid>,
         /// What it pointed to; absent when it is new.
         before: Option<GitOid>,
@@ -73,14 +79,18 @@ payload! {
         branch: String,
         /// The name's exact bytes in hexadecimal, where they are not UTF-8.
         branch_hex: Option<String>,
-        /// True when `after` does not descend from `before`: history was rewritten.
-        forced: bool,
+        /// True when the branch is new.
+        created: Option<bool>,
+        /// True when the branch is gone.
+        deleted: Option<bool>,
+        /// True when `after` does not descend from `before`: history was rewritten. Absent where the source does not tell.
+        forced: Option<bool>,
     }
 
     /// A tag came to be.
     pub struct TagCreated {
-        /// True for a tag object with tagger and time; false for a mere name.
-        annotated: bool,
+        /// True for a tag object with tagger and time; false for a mere name. Absent where the source does not tell.
+        annotated: Option<bool>,
         /// The annotation.
         message: Option<Private>,
         /// How the tag is signed, where it is.
@@ -95,10 +105,10 @@ payload! {
         tagged_at: Option<Timestamp>,
         /// Who tagged: a release's approval may rest on it.
         tagger: Option<Subject>,
-        /// What the tag finally names, tags of tags followed.
-        target: GitOid,
+        /// What the tag finally names, tags of tags followed. Absent where the source does not tell.
+        target: Option<GitOid>,
         /// What kind of object that is.
-        target_kind: ObjectKind,
+        target_kind: Option<ObjectKind>,
     }
 
     /// A tag that was known names something else now.
@@ -121,11 +131,33 @@ payload! {
 
     /// A tag that was known is gone.
     pub struct TagDeleted {
-        /// What it named.
-        before: GitOid,
+        /// What it named, or the tag object that named it; absent where the source does not tell.
+        before: Option<GitOid>,
         /// The tag's name without `refs/tags/`.
         tag: String,
         /// The name's exact bytes in hexadecimal, where they are not UTF-8.
         tag_hex: Option<String>,
+    }
+
+    /// A release was published at a forge: a tag with notes for people.
+    pub struct ReleasePublished {
+        /// Who wrote the release.
+        author: Option<Subject>,
+        /// The branch or commit that the tag was made of, as the forge tells it.
+        commitish: Option<String>,
+        /// Its title.
+        name: Option<Private>,
+        /// What it says.
+        notes: Option<Private>,
+        /// True for one that is not for production.
+        prerelease: Option<bool>,
+        /// When it was published.
+        published_at: Timestamp,
+        /// Its id at the forge.
+        release: Option<String>,
+        /// The tag's name without `refs/tags/`.
+        tag: String,
+        /// Where to look at it.
+        url: Option<String>,
     }
 }

@@ -8,6 +8,7 @@ pub mod change;
 pub mod check;
 mod error;
 mod evidence;
+pub mod foreign;
 pub mod git;
 mod ids;
 pub mod incident;

@@ -2,7 +2,7 @@
 
 use super::check::Conclusion;
 use super::payload::payload;
-use super::private::Subject;
+use super::private::{Private, Subject};
 use super::{GitOid, Name, Timestamp};
 
 payload! {
@@ -42,6 +42,58 @@ payload! {
         run: String,
         /// What set it off, in the source's word: `push`, `workflow_dispatch`, `schedule`.
         trigger: Option<String>,
+        /// Where to look at it.
+        url: Option<String>,
+    }
+
+    /// One job of a run began.
+    pub struct TaskrunStarted {
+        /// Which attempt of the run it is part of, from 1.
+        attempt: Option<u32>,
+        /// The branch it runs for, without `refs/heads/`.
+        branch: Option<String>,
+        /// The commit it runs on.
+        commit: Option<GitOid>,
+        /// The pipeline's name or file.
+        pipeline: Option<String>,
+        /// Id of the run it is part of.
+        run: Option<String>,
+        /// The machine it runs on.
+        runner: Option<Private>,
+        /// When it began.
+        started_at: Option<Timestamp>,
+        /// The job's name.
+        task: String,
+        /// Its id at the source.
+        taskrun: String,
+        /// Where to look at it.
+        url: Option<String>,
+    }
+
+    /// One job of a run is done.
+    pub struct TaskrunFinished {
+        /// Which attempt of the run it was part of, from 1.
+        attempt: Option<u32>,
+        /// The branch it ran for, without `refs/heads/`.
+        branch: Option<String>,
+        /// The commit it ran on.
+        commit: Option<GitOid>,
+        /// How it came out.
+        conclusion: Conclusion,
+        /// The step that failed first, where one did.
+        failed_step: Option<String>,
+        /// The pipeline's name or file.
+        pipeline: Option<String>,
+        /// Id of the run it was part of.
+        run: Option<String>,
+        /// The machine it ran on.
+        runner: Option<Private>,
+        /// When it began.
+        started_at: Option<Timestamp>,
+        /// The job's name.
+        task: String,
+        /// Its id at the source.
+        taskrun: String,
         /// Where to look at it.
         url: Option<String>,
     }

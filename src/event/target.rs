@@ -312,8 +312,12 @@ payload! {
     pub struct SyncStarted {
         /// The application.
         application: Option<Application>,
+        /// The application source that is to be deployed, where the source says so.
+        commit: Option<GitOid>,
         /// The source's id of the rollout, the same for every cluster it reaches.
         deployment: Option<String>,
+        /// The tag or branch that is to be deployed, in full, where the source says so.
+        git_ref: Option<String>,
         /// The images it is to bring; at most 100.
         images: Option<Vec<Image>>,
         /// How it was seen.
@@ -322,6 +326,8 @@ payload! {
         observed_between: Option<Uncertainty>,
         /// What was asked for.
         operation: Option<Operation>,
+        /// The stream of the repository that `commit` is in.
+        repository: Option<StreamName>,
         /// Id of the pipeline run that deploys.
         run: Option<String>,
         /// Where desired state comes from; at most 20.
@@ -564,6 +570,43 @@ payload! {
         observed_between: Option<Uncertainty>,
         /// Why.
         reason: Option<Private>,
+    }
+
+    /// Somebody did something to a target's objects, as the cluster's own audit log has it: the actor that can be
+    /// trusted, where the objects themselves hold only claims.
+    pub struct ActionAudited {
+        /// The application, where the object is one or belongs to one.
+        application: Option<Application>,
+        /// Id of the request in the audit log.
+        audit: String,
+        /// The cluster's name.
+        cluster: Option<String>,
+        /// The ledger's command that the request carried.
+        command: Option<Correlation>,
+        /// Names of the fields that the request set, as paths: `spec.replicas`, `operation.sync`; at most 50.
+        fields: Option<Vec<String>>,
+        /// The groups the user was in; at most 20.
+        groups: Option<Vec<String>>,
+        /// The images that the request asked for; at most 100.
+        images: Option<Vec<Image>>,
+        /// Whom the user acted for, where it impersonated somebody.
+        impersonated: Option<Subject>,
+        /// Replicas that the request asked for.
+        replicas: Option<u32>,
+        /// What was acted on.
+        resource: Resource,
+        /// Status code of the answer: anything but 2xx means that nothing was changed.
+        response_code: Option<u32>,
+        /// Where the request came from.
+        source_addresses: Option<Vec<Private>>,
+        /// The part of the object: `scale`, `status`.
+        subresource: Option<String>,
+        /// Who did it, as the cluster authenticated them.
+        user: Subject,
+        /// What the client called itself.
+        user_agent: Option<Private>,
+        /// What was done: `create`, `update`, `patch`, `delete`.
+        verb: String,
     }
 
     /// The target is gone.

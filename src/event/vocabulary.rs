@@ -113,15 +113,20 @@ vocabulary! {
         "change.reviewed" => ChangeReviewed(super::change::ChangeReviewed),
         "change.merged" => ChangeMerged(super::change::ChangeMerged),
         "change.abandoned" => ChangeAbandoned(super::change::ChangeAbandoned),
+        "release.published" => ReleasePublished(super::git::ReleasePublished),
         "check.finished" => CheckFinished(super::check::CheckFinished),
         "testsuite.finished" => TestsuiteFinished(super::check::TestsuiteFinished),
         "pipelinerun.started" => PipelinerunStarted(super::pipeline::PipelinerunStarted),
         "pipelinerun.finished" => PipelinerunFinished(super::pipeline::PipelinerunFinished),
+        "taskrun.started" => TaskrunStarted(super::pipeline::TaskrunStarted),
+        "taskrun.finished" => TaskrunFinished(super::pipeline::TaskrunFinished),
     }
     Artifact {
         "build.finished" => BuildFinished(super::artifact::BuildFinished),
         "artifact.published" => ArtifactPublished(super::artifact::ArtifactPublished),
         "tag.repointed" => TagRepointed(super::artifact::TagRepointed),
+    }
+    ArtifactOrRepo {
         "scan.finished" => ScanFinished(super::artifact::ScanFinished),
         "sbom.attached" => SbomAttached(super::artifact::SbomAttached),
         "attestation.attached" => AttestationAttached(super::artifact::AttestationAttached),
@@ -137,6 +142,7 @@ vocabulary! {
         "drift.opened" => DriftOpened(super::target::DriftOpened),
         "drift.closed" => DriftClosed(super::target::DriftClosed),
         "guard.changed" => GuardChanged(super::target::GuardChanged),
+        "action.audited" => ActionAudited(super::target::ActionAudited),
         "target.removed" => TargetRemoved(super::target::TargetRemoved),
         "validation.finished" => ValidationFinished(super::check::ValidationFinished),
     }
@@ -184,6 +190,9 @@ vocabulary! {
         "subject.erased" => SubjectErased(super::ledger::SubjectErased),
         "evidence.erased" => EvidenceErased(super::ledger::EvidenceErased),
     }
+    Foreign {
+        "foreign.received" => ForeignReceived(super::foreign::ForeignReceived),
+    }
     Notification {
         "notification.sent" => NotificationSent(super::notification::NotificationSent),
         "notification.failed" => NotificationFailed(super::notification::NotificationFailed),
@@ -197,6 +206,8 @@ pub enum StreamKind {
     Repo,
     /// `artifact/<digest>`
     Artifact,
+    /// `artifact/<digest>`, or for what is said of source code `repo/<host>/<path>`
+    ArtifactOrRepo,
     /// `target/<environment>/<service>`
     Target,
     /// `promotion/<id>`
@@ -209,6 +220,8 @@ pub enum StreamKind {
     Policy,
     /// `ledger`
     Ledger,
+    /// `foreign/<source>`
+    Foreign,
     /// `notification/<id>`
     Notification,
 }
@@ -220,12 +233,14 @@ impl StreamKind {
         match self {
             Self::Repo => "repo/<host>/<path>",
             Self::Artifact => "artifact/<digest>",
+            Self::ArtifactOrRepo => "artifact/<digest> or repo/<host>/<path>",
             Self::Target => "target/<environment>/<service>",
             Self::Promotion => "promotion/<id>",
             Self::Restore => "restore/<id>",
             Self::Incident => "incident/<id>",
             Self::Policy => "policy",
             Self::Ledger => "ledger",
+            Self::Foreign => "foreign/<source>",
             Self::Notification => "notification/<id>",
         }
     }
@@ -239,12 +254,14 @@ impl StreamKind {
         match self {
             Self::Repo => kind == "repo" && segments >= 2,
             Self::Artifact => kind == "artifact" && rest.is_some_and(|rest| rest.parse::<super::Digest>().is_ok()),
+            Self::ArtifactOrRepo => Self::Artifact.admits(stream) || Self::Repo.admits(stream),
             Self::Target => kind == "target" && segments == 2,
             Self::Promotion => kind == "promotion" && segments == 1,
             Self::Restore => kind == "restore" && segments == 1,
             Self::Incident => kind == "incident" && segments >= 1,
             Self::Policy => kind == "policy" && segments == 0,
             Self::Ledger => kind == "ledger" && segments == 0,
+            Self::Foreign => kind == "foreign" && segments >= 1,
             Self::Notification => kind == "notification" && segments == 1,
         }
     }

@@ -2,11 +2,14 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::event::{Data, GitOid, Recorded};
+use super::name::RepositoryName;
+use crate::event::{Data, GitOid, Recorded, Source};
 
-/// The commits, branches and tags of a repository that were recorded.
-#[derive(Debug, Clone, Default)]
+/// The commits, branches and tags of a repository that were recorded by reading it. What a forge's webhooks said of it
+/// stands in the same stream, but is not the whole: the reading goes by its own.
+#[derive(Debug, Clone)]
 pub struct Known {
+    source: Source,
     pub(super) commits: HashSet<String>,
     pub(super) branches: HashMap<RefName, RefState>,
     pub(super) tags: HashMap<RefName, RefState>,
@@ -27,11 +30,26 @@ pub(super) struct RefState {
 }
 
 impl Known {
+    /// Nothing yet of that repository.
+    #[must_use]
+    pub fn nothing(name: &RepositoryName) -> Self {
+        Self {
+            source: name.source.clone(),
+            commits: HashSet::new(),
+            branches: HashMap::new(),
+            tags: HashMap::new(),
+            releases: HashSet::new(),
+        }
+    }
+
     /// Takes in an event of the repository's stream.
     ///
     /// # Errors
     /// When the leaf cannot be read.
     pub fn take(&mut self, event: &Recorded) -> Result<(), crate::event::Error> {
+        if event.envelope().source != self.source {
+            return Ok(());
+        }
         match event.data()? {
             Data::CommitRecorded(data) => {
                 self.commits.insert(data.commit.to_string());
@@ -42,7 +60,7 @@ impl Known {
             }
             Data::TagCreated(data) => {
                 let name = name(&data.tag, data.tag_hex.as_deref());
-                moved(&mut self.tags, name, Some(data.target), data.tag_object);
+                moved(&mut self.tags, name, data.target, data.tag_object);
             }
             Data::TagMoved(data) => {
                 let name = name(&data.tag, data.tag_hex.as_deref());

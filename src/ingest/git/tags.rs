@@ -145,7 +145,8 @@ impl Changes<'_> {
         };
         let (branch, branch_hex) = spelled(name);
         let after = after.map(git_oid).transpose().map_err(&unfit)?;
-        let data = BranchUpdated { after, before, branch, branch_hex, forced };
+        let (created, deleted) = (before.is_none().then_some(true), after.is_none().then_some(true));
+        let data = BranchUpdated { after, before, branch, branch_hex, created, deleted, forced: Some(forced) };
         self.draft(data, "branch", name, state.n_events, at)
     }
 
@@ -162,7 +163,8 @@ impl Changes<'_> {
             let state = self.known.tags.get(&reference.name).cloned().unwrap_or_default();
             // Tagged anew at the same place is news too: who tagged may be whose word a release rests on.
             let object = tag.data.tag_object.as_ref().map(GitOid::as_str);
-            if state.at.as_deref() == Some(tag.data.target.as_str()) && state.object.as_deref() == object {
+            if state.at.as_deref() == tag.data.target.as_ref().map(GitOid::as_str) && state.object.as_deref() == object
+            {
                 continue;
             }
             drafts.push(self.tag_draft(&reference.name, &state, tag)?);
@@ -173,7 +175,7 @@ impl Changes<'_> {
         gone.sort_by_key(|(name, _)| *name);
         for (name, state) in gone {
             let Some(before) = &state.at else { continue };
-            let before = before.parse().map_err(Self::unfit("tag", name))?;
+            let before = Some(before.parse().map_err(Self::unfit("tag", name))?);
             let (tag, tag_hex) = spelled(name);
             drafts.push(self.draft(TagDeleted { before, tag, tag_hex }, "tag", name, state.n_events, self.now)?);
         }
@@ -181,16 +183,16 @@ impl Changes<'_> {
     }
 
     fn tag_draft(&self, name: &[u8], state: &RefState, tag: Tag) -> Result<Draft, Error> {
-        let Some(before) = &state.at else {
+        let (Some(before), Some(after)) = (&state.at, tag.data.target.clone()) else {
             let actor = tag.data.tagger.clone();
             let mut draft = self.draft(tag.data, "tag", name, state.n_events, tag.at)?;
             draft.actor = actor;
             return Ok(draft);
         };
-        let TagCreated { tag: text, tag_hex, tag_object, tagged_at, tagger, target, .. } = tag.data;
+        let TagCreated { tag: text, tag_hex, tag_object, tagged_at, tagger, .. } = tag.data;
         let before = before.parse().map_err(Self::unfit("tag", name))?;
         let actor = tagger.clone();
-        let data = TagMoved { after: target, before, tag: text, tag_hex, tag_object, tagged_at, tagger };
+        let data = TagMoved { after, before, tag: text, tag_hex, tag_object, tagged_at, tagger };
         let mut draft = self.draft(data, "tag", name, state.n_events, self.now)?;
         draft.actor = actor;
         Ok(draft)
@@ -219,7 +221,7 @@ impl Changes<'_> {
         let message = outer.as_ref().and_then(git2::Tag::message_bytes).unwrap_or_default();
         let text = cut(text(message, false), PRIVATE_MAX);
         let data = TagCreated {
-            annotated: outer.is_some(),
+            annotated: Some(outer.is_some()),
             signature: signature_kind(message),
             message: (!text.is_empty()).then(|| Private::plain(text)),
             tag,
@@ -227,12 +229,12 @@ impl Changes<'_> {
             tag_object: outer.as_ref().map(|tag| git_oid(tag.id())).transpose().map_err(&unfit)?,
             tagged_at,
             tagger: tagger.as_ref().map(|tagger| Subject::identity(identity(tagger, false))),
-            target: git_oid(oid).map_err(&unfit)?,
-            target_kind: match kind {
+            target: Some(git_oid(oid).map_err(&unfit)?),
+            target_kind: Some(match kind {
                 ObjectType::Commit => ObjectKind::Commit,
                 ObjectType::Tree => ObjectKind::Tree,
                 _ => ObjectKind::Blob,
-            },
+            }),
         };
         let at = tagged_at.or_else(|| self.commit_time(oid)).unwrap_or(self.now);
         Ok(Tag { data, at })

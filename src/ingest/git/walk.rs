@@ -196,16 +196,17 @@ fn unknown_commits(repository: &Repository, refs: &Refs, request: &Request) -> R
 fn release(request: &Request, name: &[u8], tag: &Tag) -> Result<Option<Draft>, Error> {
     let Some(releases) = &request.releases else { return Ok(None) };
     let Ok(text) = std::str::from_utf8(name) else { return Ok(None) };
+    let Some(target) = &tag.data.target else { return Ok(None) };
     // One tag may stand for deployments of several services, or into several environments.
-    let key = format!("release:{text}@{}:{}/{}", tag.data.target, releases.environment, releases.service);
+    let key = format!("release:{text}@{target}:{}/{}", releases.environment, releases.service);
     let key = if key.len() > 500 { format!("release:blake3:{}", blake3::hash(key.as_bytes())) } else { key };
-    let wanted = tag.data.target_kind == ObjectKind::Commit && releases.pattern.is_match(text);
+    let wanted = tag.data.target_kind == Some(ObjectKind::Commit) && releases.pattern.is_match(text);
     if !wanted || request.known.releases.contains(&key) {
         return Ok(None);
     }
     let unfit = |source| Error::Event { what: format!("release {text}"), source };
     let payload = serde_json::json!({
-        "commit": tag.data.target,
+        "commit": target,
         "finished_at": tag.at,
         "git_ref": format!("refs/tags/{text}"),
         "repository": request.name.stream,

@@ -83,7 +83,7 @@ impl House {
 
 /// A small event: the `n`th of its stream by source and dedup.
 pub fn draft(stream: &str, n: u64) -> Draft {
-    let data = TagDeleted { before: format!("{n:040x}").parse().unwrap(), tag: format!("v{n}"), tag_hex: None };
+    let data = TagDeleted { before: Some(format!("{n:040x}").parse().unwrap()), tag: format!("v{n}"), tag_hex: None };
     let at = Timestamp::from_micros(1_772_000_000_000_000 + i64::try_from(n).unwrap()).unwrap();
     Draft::new(data, stream.parse().unwrap(), "test".parse().unwrap(), format!("{stream}#{n}").parse().unwrap(), at)
 }
@@ -98,15 +98,16 @@ pub fn commit_draft(n: u64, author: &str, message: &str) -> Draft {
         authored_at: at,
         cherry_picked_from: None,
         commit: oid(n),
-        committed_at: at,
-        committer: Subject::identity(author),
-        committer_offset_minutes: 60,
+        committed_at: Some(at),
+        committer: Some(Subject::identity(author)),
+        committer_offset_minutes: Some(60),
         message: Some(Private::plain(message)),
-        parents: vec![oid(n + 1)],
+        parents: Some(vec![oid(n + 1)]),
         reverts: None,
         signature: None,
         times_clamped: None,
-        tree: oid(n + 2),
+        tree: Some(oid(n + 2)),
+        url: None,
     };
     let stream = "repo/example.com/app".parse().unwrap();
     let mut draft = Draft::new(data, stream, "git".parse().unwrap(), format!("commit:{n}").parse().unwrap(), at);

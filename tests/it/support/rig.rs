@@ -83,7 +83,7 @@ pub fn sealed(n: u64, author: &SubjectId, message: &str, entropy: &dyn Entropy) 
     let reference = SealedRef { commitment: Hex32::from_bytes(commitment(&salt, message)), sealed: id.clone() };
     let plimsoll::event::Data::CommitRecorded(ref mut commit) = draft.data else { unreachable!() };
     let CommitRecorded { author: by, committer, message: said, .. } = commit;
-    (*by, *committer) = (Subject::Id(author.clone()), Subject::Id(author.clone()));
+    (*by, *committer) = (Subject::Id(author.clone()), Some(Subject::Id(author.clone())));
     *said = Some(Private::Sealed(reference));
     draft.actor = Some(Subject::Id(author.clone()));
     let row = SealedValue { id, owner: Some(author.clone()), salt, value: message.to_owned() };

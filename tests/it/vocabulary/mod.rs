@@ -58,12 +58,14 @@ fn stream(event_type: EventType) -> String {
     match event_type.stream_kind() {
         StreamKind::Repo => "repo/github.com/acme/churn".to_owned(),
         StreamKind::Artifact => format!("artifact/sha256:{}", hex("churn-api")),
+        StreamKind::ArtifactOrRepo => format!("artifact/sha256:{}", hex("churn-api")),
         StreamKind::Target => "target/production/churn-api".to_owned(),
         StreamKind::Promotion => "promotion/01JNGS6Y3QK2".to_owned(),
         StreamKind::Restore => "restore/01JNGT0000AA".to_owned(),
         StreamKind::Incident => "incident/pagerduty/Q1ABCDEF".to_owned(),
         StreamKind::Policy => "policy".to_owned(),
         StreamKind::Ledger => "ledger".to_owned(),
+        StreamKind::Foreign => "foreign/tekton/ci".to_owned(),
         StreamKind::Notification => "notification/01JNGV1111BB".to_owned(),
     }
 }
