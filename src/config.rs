@@ -1,9 +1,12 @@
 //! Settings: flags, then the environment (`PLIMSOLL_*`), then the file of `--config`, then defaults.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+
+use crate::ingest::TargetRule;
 
 /// The settings file, in TOML. Every key can also be given as `PLIMSOLL_<KEY>`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -23,6 +26,31 @@ pub struct Config {
     pub heads_events: Option<u64>,
     /// Commit to the heads of all streams after so many seconds.
     pub heads_seconds: Option<u64>,
+    /// Most bytes of a body that a webhook may send, compressed or not.
+    pub body_bytes_max: Option<usize>,
+    /// Webhooks by name, which is the end of their path.
+    #[serde(default)]
+    pub webhooks: BTreeMap<String, Webhook>,
+    /// Which target is meant by what sources call it: the first rule that matches holds.
+    #[serde(default)]
+    pub targets: Vec<TargetRule>,
+}
+
+/// A webhook.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Webhook {
+    /// The system that reports by it; by default the one of the webhook's name.
+    pub system: Option<String>,
+    /// A file that holds the secret.
+    pub secret_file: Option<PathBuf>,
+    /// A variable of the environment that holds the secret.
+    pub secret_env: Option<String>,
+    /// A file that holds another secret, which counts as well: for the time in which it is exchanged.
+    pub next_secret_file: Option<PathBuf>,
+    /// True when what comes is to be believed without a signature.
+    #[serde(default)]
+    pub unsigned: bool,
 }
 
 impl Config {
@@ -33,6 +61,48 @@ impl Config {
     pub fn load(path: &Path) -> Result<Self, String> {
         let text = std::fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
         toml::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))
+    }
+
+    /// Settings of the ways in, with the secrets that files and the environment hold.
+    ///
+    /// # Errors
+    /// In words, naming the setting whose secret cannot be had.
+    pub fn intake(&self) -> Result<crate::ingest::Settings, String> {
+        let mut settings = crate::ingest::Settings { targets: self.targets.clone(), ..Default::default() };
+        settings.body_bytes_max = self.body_bytes_max.unwrap_or(settings.body_bytes_max);
+        for (name, webhook) in &self.webhooks {
+            let at = format!("webhooks.{name}");
+            let files = [&webhook.secret_file, &webhook.next_secret_file].into_iter().flatten();
+            let mut secrets = files.map(|path| secret_in_file(&at, path)).collect::<Result<Vec<_>, _>>()?;
+            secrets.extend(webhook.secret_env.as_deref().map(|name| secret_in_env(&at, name)).transpose()?);
+            let (system, unsigned) = (webhook.system.clone(), webhook.unsigned);
+            let secrets = crate::ingest::authentication::Secrets::new(secrets);
+            settings.webhooks.insert(name.clone(), crate::ingest::WebhookSettings { system, secrets, unsigned });
+        }
+        Ok(settings)
+    }
+}
+
+/// The secret in a file, without the line break after it.
+///
+/// # Errors
+/// In words, for a file that cannot be read or is empty.
+pub fn secret_in_file(setting: &str, path: &Path) -> Result<String, String> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| format!("{setting}: cannot read the secret in {}: {error}", path.display()))?;
+    let secret = text.trim_end_matches(['\n', '\r']).to_owned();
+    if secret.is_empty() { Err(format!("{setting}: the secret in {} is empty", path.display())) } else { Ok(secret) }
+}
+
+/// The secret in a variable of the environment.
+///
+/// # Errors
+/// In words, for a variable that is not set or empty.
+#[expect(clippy::disallowed_methods, reason = "this is where settings come from")]
+pub fn secret_in_env(setting: &str, name: &str) -> Result<String, String> {
+    match std::env::var(name) {
+        Ok(secret) if !secret.is_empty() => Ok(secret),
+        _ => Err(format!("{setting}: the variable {name} is not set, or empty")),
     }
 }
 

@@ -9,4 +9,5 @@ pub mod config;
 pub mod event;
 pub mod ingest;
 pub mod ledger;
+pub mod report;
 pub mod telemetry;

@@ -25,12 +25,14 @@ const STREAMS_PER_CONNECTION: u32 = 16_384;
 const DRAIN: Duration = Duration::from_secs(20);
 
 /// Where to listen.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct ServerOptions {
     /// gRPC; port 0 for any.
     pub grpc: SocketAddr,
     /// HTTP; port 0 for any.
     pub http: SocketAddr,
+    /// Routes of other doors, served on the HTTP port.
+    pub doors: axum::Router,
     /// Also serve what `plimsoll bench` compares with.
     pub floor: Option<FloorBench>,
 }
@@ -95,7 +97,7 @@ pub async fn serve(
         .add_optional_service(floor)
         // Small answers must not wait for the acknowledgement of earlier ones.
         .serve_with_incoming_shutdown(TcpIncoming::from(grpc).with_nodelay(Some(true)), until(stopped.clone()));
-    let router = http::router(ledger, stopped.clone());
+    let router = http::router(ledger, stopped.clone()).merge(options.doors);
     let http = http.tap_io(|stream| {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "a connection keeps small answers back");

@@ -5,6 +5,7 @@ mod bench;
 mod exit;
 mod import;
 mod keep;
+mod normalise;
 mod record;
 mod serve;
 mod show;
@@ -92,6 +93,10 @@ enum Command {
     Import(import::Import),
     /// Record an event of any type, from flags or from JSON on standard input
     Record(record::Record),
+    /// Print the events that a payload would become, and record nothing
+    Normalise(normalise::Normalise),
+    /// List every source with its formats and versions
+    Sources,
     /// List events
     Log(show::Log),
     /// Show one event with everything that belongs to it
@@ -148,6 +153,8 @@ async fn dispatch(cli: Cli) -> Result<Outcome, Exit> {
         Command::Serve(args) => Box::pin(serve::serve(&settings, args)).await,
         Command::Import(import::Import::Git(args)) => Box::pin(import::git(&settings, args)).await,
         Command::Record(args) => Box::pin(record::record(&settings, args)).await,
+        Command::Normalise(args) => normalise::normalise(&settings, &args),
+        Command::Sources => normalise::sources(&settings),
         Command::Log(args) => Box::pin(show::log(&settings, args)).await,
         Command::Show(args) => Box::pin(show::show(&settings, args)).await,
         Command::Receipt(args) => Box::pin(show::receipt(&settings, args)).await,

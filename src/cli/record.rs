@@ -9,7 +9,8 @@ use super::access::Access;
 use super::exit::{Exit, Outcome};
 use super::{Settings, print};
 use crate::app::RawDraft;
-use crate::event::Draft;
+use crate::event::{Digest, Draft, GitOid};
+use crate::ingest::upload::About;
 use crate::ledger::{Clock, Entropy, SystemClock, SystemEntropy};
 
 #[derive(Debug, Args)]
@@ -46,6 +47,71 @@ pub(super) struct Record {
     /// A field of the payload; the value is JSON, or else text. May be repeated
     #[arg(long, short = 'f', value_name = "NAME=VALUE")]
     field: Vec<String>,
+}
+
+/// What only who hands a document in knows.
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct AboutFlags {
+    /// The artifact that a document is about
+    #[arg(long, value_name = "DIGEST")]
+    artifact: Option<Digest>,
+    /// The commit that a document is about
+    #[arg(long, value_name = "SHA")]
+    commit: Option<GitOid>,
+    /// The repository of the commit
+    #[arg(long, value_name = "HOST/PATH")]
+    repository: Option<String>,
+    /// What the check, suite or artifact is called
+    #[arg(long)]
+    name: Option<String>,
+    /// Id of the pipeline run that made it
+    #[arg(long, value_name = "ID")]
+    run: Option<String>,
+    /// Which attempt of the run
+    #[arg(long, value_name = "N")]
+    attempt: Option<u32>,
+    /// The branch it was made for
+    #[arg(long)]
+    branch: Option<String>,
+    /// Id of the change it was made for
+    #[arg(long, value_name = "ID")]
+    change: Option<String>,
+    /// The platform it is about, e.g. `linux/amd64`
+    #[arg(long)]
+    platform: Option<String>,
+    /// The tool's exit code
+    #[arg(long, value_name = "CODE", allow_hyphen_values = true)]
+    exit_code: Option<i32>,
+    /// Restrictions that the tool was run with, e.g. `--ignore-unfixed`
+    #[arg(long, value_name = "FLAGS", allow_hyphen_values = true)]
+    filters: Option<String>,
+    /// Where to look at it
+    #[arg(long)]
+    url: Option<String>,
+    /// Record it although it says that it is about something else
+    #[arg(long)]
+    other_subject: bool,
+}
+
+impl AboutFlags {
+    pub(super) fn about(&self) -> About {
+        About {
+            artifact: self.artifact.clone(),
+            commit: self.commit.clone(),
+            repository: self.repository.clone(),
+            name: self.name.clone(),
+            run: self.run.clone(),
+            attempt: self.attempt,
+            branch: self.branch.clone(),
+            change: self.change.clone(),
+            platform: self.platform.clone(),
+            exit_code: self.exit_code,
+            filters: self.filters.clone(),
+            url: self.url.clone(),
+            other_subject: self.other_subject,
+            ..About::default()
+        }
+    }
 }
 
 pub(super) async fn record(settings: &Settings, args: Record) -> Result<Outcome, Exit> {

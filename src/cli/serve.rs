@@ -11,6 +11,7 @@ use super::exit::{Exit, Outcome};
 use super::{Settings, import, print_json};
 use crate::api::{self, ServerOptions};
 use crate::app::{HeadsInterval, keep_heads};
+use crate::ingest::{self, Intake};
 use crate::ledger::{Creation, Ledger, Options};
 
 #[derive(Debug, Args)]
@@ -56,7 +57,9 @@ pub(super) async fn serve(settings: &Settings, args: Serve) -> Result<Outcome, E
     };
     let keeper = tokio::spawn(keep_heads(ledger.clone(), heads));
     let loopback = |port| SocketAddr::from(([127, 0, 0, 1], port));
+    let intake = Intake::new(ledger.clone(), config.intake().map_err(Exit::usage)?).map_err(Exit::usage)?;
     let options = ServerOptions {
+        doors: ingest::http::router(intake),
         grpc: args.grpc.or(config.grpc).unwrap_or_else(|| loopback(7450)),
         http: args.http.or(config.http).unwrap_or_else(|| loopback(7451)),
         floor: None,

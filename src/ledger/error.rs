@@ -24,6 +24,22 @@ pub enum Kind {
     Internal,
 }
 
+impl Kind {
+    /// The word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Invalid => "invalid",
+            Self::NotFound => "not_found",
+            Self::Conflict => "conflict",
+            Self::Refused => "refused",
+            Self::Unavailable => "unavailable",
+            Self::Corrupt => "corrupt",
+            Self::Internal => "internal",
+        }
+    }
+}
+
 /// Why the ledger did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::guard::sync_dir;
 use super::{Error, Result};
-use crate::event::{EvidenceRef, Hex32, MediaType, U64};
+use crate::event::{EvidenceRef, Hex32, MediaType};
 
 /// Level of compression: the fastest that is worth it for JSON.
 const ZSTD_LEVEL: i32 = 3;
@@ -68,12 +68,7 @@ impl Evidence {
         if bytes.len() > BLOB_BYTES_MAX {
             return Err(Error::invalid("evidence", format!("{} bytes, and at most {BLOB_BYTES_MAX} fit", bytes.len())));
         }
-        let reference = EvidenceRef {
-            blake3: Hex32::from_bytes(*blake3::hash(bytes).as_bytes()),
-            media_type,
-            sha256: Hex32::from_bytes(Sha256::digest(bytes).into()),
-            size: U64(bytes.len() as u64),
-        };
+        let reference = EvidenceRef::of(media_type, bytes);
         let at = address(&reference.blake3);
         let failed = |source| Error::Evidence { what: format!("writing {at}"), source };
         // What is there and damaged is mended.

@@ -47,7 +47,7 @@ pub use signer::{Signed, Signer, verify_note};
 pub use sqlite::{SqliteEngine, Store};
 pub use writer::SignedHead;
 
-use crate::event::{self, Data, Draft, EventId, Prepared, Recorded, SubjectId};
+use crate::event::{self, Data, Dedup, Draft, EventId, Position, Prepared, Recorded, Source, SubjectId};
 use tree::{Hash, TileKind, TilePath, VerifierKey};
 use writer::Writer;
 
@@ -204,6 +204,26 @@ impl Ledger {
     async fn is_known(&self, draft: &Draft) -> Result<bool> {
         let key = index::dedup_key(draft.source.as_str(), draft.dedup.as_str());
         self.blocking(move |ledger| Ok(ledger.inner.index.dedup(&key)?.is_some())).await
+    }
+
+    /// Position and id of the event that was recorded under an idempotency key.
+    ///
+    /// # Errors
+    /// `Corrupt`; storage errors.
+    pub async fn find(&self, source: &Source, dedup: &Dedup) -> Result<Option<(Position, EventId)>> {
+        let key = index::dedup_key(source.as_str(), dedup.as_str());
+        self.blocking(move |ledger| {
+            let Some(position) = ledger.inner.index.dedup(&key)?.filter(|position| *position < ledger.head().size)
+            else {
+                return Ok(None);
+            };
+            let corrupt = |error: &dyn std::fmt::Display| Error::Corrupt(format!("event {position}: {error}"));
+            let leaf = ledger.leaf(position)?;
+            let peek = event::Peek::new(&leaf).map_err(|error| corrupt(&error))?;
+            let id = peek.id.parse().map_err(|error| corrupt(&error))?;
+            Ok(Some((Position(position), id)))
+        })
+        .await
     }
 
     /// Those of the pseudonyms that nobody is behind: never given, or erased.

@@ -19,6 +19,7 @@ mod judges;
 mod ledger;
 mod model;
 mod properties;
+mod sources;
 mod support;
 mod tidy;
 mod vectors;

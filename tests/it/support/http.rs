@@ -26,6 +26,20 @@ pub async fn get(address: SocketAddr, path: &str) -> Answer {
     request(address, "GET", path).await
 }
 
+/// `POST path` with headers and a body.
+pub async fn post(address: SocketAddr, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+    let mut head =
+        format!("POST {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-length: {}\r\n", body.len());
+    headers.iter().for_each(|(name, value)| head.push_str(&format!("{name}: {value}\r\n")));
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(format!("{head}\r\n").as_bytes()).await.unwrap();
+    // The server may answer, and close, before it has read everything.
+    let _cut = stream.write_all(body).await.is_err();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
+    parse(&answer)
+}
+
 /// A request without a body.
 pub async fn request(address: SocketAddr, method: &str, path: &str) -> Answer {
     let head = format!("{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");

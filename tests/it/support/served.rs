@@ -7,6 +7,7 @@ use plimsoll::api::proto::v1 as pb;
 use plimsoll::api::proto::v1::ledger_service_client::LedgerServiceClient;
 use plimsoll::api::{Addresses, ServerOptions, draft_to_proto, serve};
 use plimsoll::event::Draft;
+use plimsoll::ingest::{Intake, Settings};
 use plimsoll::ledger::Ledger;
 use plimsoll::ledger::verify::{Checks, Report, verify};
 use tokio::sync::oneshot;
@@ -45,7 +46,9 @@ impl Served {
         let house = House::new();
         let ledger = house.open().await;
         let any = ([127, 0, 0, 1], 0).into();
-        let options = ServerOptions { grpc: any, http: any, floor: None };
+        let intake = Intake::new(ledger.clone(), Settings::default()).unwrap();
+        let doors = plimsoll::ingest::http::router(intake);
+        let options = ServerOptions { grpc: any, http: any, doors, floor: None };
         let (stop, stopped) = oneshot::channel::<()>();
         let (ready, addresses) = oneshot::channel();
         let tell = move |addresses| assert!(ready.send(addresses).is_ok());

@@ -1,0 +1,347 @@
+//! The way in for what other systems send: from bytes to recorded events, or to a refusal that leaves nothing behind.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::broadcast;
+
+use super::authentication::Secrets;
+use super::{Counters, Delivery, Events, Headers, Reason, Rejection, SYSTEMS, Settings, System, Targets, redact};
+use crate::event::{Draft, EventId, EvidenceRef, MediaType, Source, Timestamp};
+use crate::ledger::{self, Ledger};
+
+/// A webhook that is served.
+#[derive(Debug, Clone)]
+pub struct Hook {
+    /// The end of its path.
+    pub name: String,
+    /// The system that reports by it.
+    pub system: &'static System,
+    /// What the system signs with; nothing is checked where there is none.
+    pub secrets: Secrets,
+    /// Who its events are from.
+    pub source: Source,
+}
+
+/// Takes in what other systems send. Cheap to clone.
+#[derive(Clone)]
+pub struct Intake {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    ledger: Ledger,
+    hooks: BTreeMap<String, Hook>,
+    targets: Targets,
+    body_bytes_max: usize,
+    counters: Counters,
+    /// URLs of repositories in which something is new.
+    repositories: broadcast::Sender<String>,
+}
+
+/// An event that a delivery became.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Recorded {
+    /// Its position.
+    pub position: String,
+    /// Its id.
+    pub id: EventId,
+    /// Its type.
+    #[serde(rename = "type")]
+    pub event_type: String,
+    /// Its stream.
+    pub stream: String,
+    /// True when it was recorded before.
+    pub duplicate: bool,
+}
+
+impl Recorded {
+    fn of(draft: &Draft, position: String, id: EventId, duplicate: bool) -> Self {
+        let event_type = draft.data.event_type().map(|kind| kind.as_str()).unwrap_or_default().to_owned();
+        Self { position, id, event_type, stream: draft.stream.to_string(), duplicate }
+    }
+}
+
+/// What became of something that was taken.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Accepted {
+    /// The events, durable by now.
+    pub events: Vec<Recorded>,
+    /// What was understood and makes no event.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub passed_over: Vec<String>,
+    /// How many secrets were blackened.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub redactions: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(n: &u32) -> bool {
+    *n == 0
+}
+
+/// Why something was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// It is at fault itself; sending it again will not help.
+    #[error(transparent)]
+    Rejected(#[from] Rejection),
+    /// The ledger cannot record it.
+    #[error(transparent)]
+    Ledger(#[from] ledger::Error),
+}
+
+impl Refusal {
+    /// The word for it: a [`Reason`], or the ledger's kind of error.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Rejected(rejection) => rejection.reason.as_str(),
+            Self::Ledger(error) => error.kind().as_str(),
+        }
+    }
+}
+
+impl Intake {
+    /// A way into a ledger.
+    ///
+    /// # Errors
+    /// In words, for settings that cannot be.
+    pub fn new(ledger: Ledger, settings: Settings) -> Result<Self, String> {
+        let inner = Inner {
+            ledger,
+            hooks: settings.hooks()?,
+            targets: Targets::new(settings.targets)?,
+            body_bytes_max: settings.body_bytes_max,
+            counters: Counters::default(),
+            repositories: broadcast::channel(1_000).0,
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Most bytes of a body that are taken, compressed or not.
+    #[must_use]
+    pub fn body_bytes_max(&self) -> usize {
+        self.inner.body_bytes_max
+    }
+
+    /// The ledger that it leads into.
+    #[must_use]
+    pub fn ledger(&self) -> &Ledger {
+        &self.inner.ledger
+    }
+
+    /// Which target is meant by what sources call it.
+    #[must_use]
+    pub fn targets(&self) -> &Targets {
+        &self.inner.targets
+    }
+
+    /// How often what happened.
+    #[must_use]
+    pub fn counters(&self) -> &Counters {
+        &self.inner.counters
+    }
+
+    /// Tells URLs of git repositories in which, as a webhook said, something is new. Only a hint: who misses one sees the
+    /// news at the next poll.
+    #[must_use]
+    pub fn repositories(&self) -> broadcast::Receiver<String> {
+        self.inner.repositories.subscribe()
+    }
+
+    /// Takes in what came by the webhook of that name. What it becomes is durable on return.
+    ///
+    /// # Errors
+    /// [`Refusal`]; nothing was recorded.
+    pub async fn deliver(&self, name: &str, headers: &Headers, body: Bytes) -> Result<Accepted, Refusal> {
+        let taken = self.take(name, headers, body).await;
+        match &taken {
+            Ok(accepted) if accepted.events.is_empty() => {
+                self.inner.counters.count(name, "passed_over");
+            }
+            Ok(accepted) => {
+                let new = accepted.events.iter().any(|event| !event.duplicate);
+                self.inner.counters.count(name, if new { "recorded" } else { "known" });
+            }
+            Err(refusal) => self.refused(name, refusal),
+        }
+        taken
+    }
+
+    /// Counts and logs something that was not taken.
+    pub fn refused(&self, source: &str, refusal: &Refusal) {
+        // What nobody configured is somebody's guess, and guesses must not fill the counters.
+        let unknown = matches!(refusal, Refusal::Rejected(rejection) if rejection.reason == Reason::UnknownSource);
+        let source = if unknown { "unknown" } else { source };
+        let reason = refusal.word();
+        let n = self.inner.counters.count(source, reason);
+        tracing::warn!(source, reason, n, "not taken: {refusal}");
+    }
+
+    async fn take(&self, name: &str, headers: &Headers, body: Bytes) -> Result<Accepted, Refusal> {
+        let hook = self.inner.hooks.get(name).ok_or_else(|| {
+            Rejection::new(Reason::UnknownSource, format!("there is no webhook {name:?}: see `plimsoll sources`"))
+        })?;
+        if !hook.secrets.is_empty() {
+            hook.system.authentication.check(&hook.secrets, headers, &body)?;
+        }
+        let received_at = self.inner.ledger.clock().now();
+        let taken = opened(hook, headers, body, self.inner.body_bytes_max)?;
+        let events = normalised(hook, headers, &taken, received_at, &self.inner.targets)?;
+        let mut accepted =
+            Accepted { passed_over: events.passed_over, redactions: taken.redactions, ..Accepted::default() };
+        if !events.drafts.is_empty() {
+            self.inner.ledger.evidence().put(taken.evidence.media_type.clone(), &taken.body).await?;
+            accepted.events =
+                if events.repeats { self.append_new(events.drafts).await? } else { self.append(events.drafts).await? };
+        }
+        for url in events.repositories {
+            // An error means that nobody polls.
+            let _nobody = self.inner.repositories.send(url).is_err();
+        }
+        Ok(accepted)
+    }
+
+    /// Appends what is not known under its key yet. Of the rest, what was said first stands, in whatever words it is said
+    /// again.
+    async fn append_new(&self, drafts: Vec<Draft>) -> Result<Vec<Recorded>, ledger::Error> {
+        let ledger = &self.inner.ledger;
+        loop {
+            let (mut recorded, mut new) = (Vec::new(), Vec::new());
+            for draft in &drafts {
+                match ledger.find(&draft.source, &draft.dedup).await? {
+                    Some((position, id)) => recorded.push(Recorded::of(draft, position.to_string(), id, true)),
+                    None => new.push(draft.clone()),
+                }
+            }
+            if new.is_empty() {
+                return Ok(recorded);
+            }
+            match self.append(new).await {
+                // Somebody else was told the same at the same time.
+                Err(ledger::Error::DedupConflict { .. }) => {}
+                Err(error) => return Err(error),
+                Ok(appended) => {
+                    recorded.extend(appended);
+                    return Ok(recorded);
+                }
+            }
+        }
+    }
+
+    /// Appends drafts whose evidence is stored.
+    ///
+    /// # Errors
+    /// As [`Ledger::append`].
+    pub async fn append(&self, drafts: Vec<Draft>) -> Result<Vec<Recorded>, ledger::Error> {
+        let said = drafts.clone();
+        let acknowledged = self.inner.ledger.append(drafts).await?;
+        let placed = said.iter().zip(acknowledged.placed);
+        let recorded = placed.map(|(draft, at)| Recorded::of(draft, at.position.to_string(), at.id, at.duplicate));
+        Ok(recorded.collect())
+    }
+}
+
+/// A body as it is kept.
+#[derive(Debug)]
+pub(super) struct Taken {
+    /// Its bytes, decompressed, secrets blackened.
+    pub(super) body: Vec<u8>,
+    /// It as evidence.
+    pub(super) evidence: EvidenceRef,
+    /// How many secrets were blackened.
+    pub(super) redactions: u32,
+}
+
+/// Decompresses a body, checks what holds for every one, and blackens its secrets.
+///
+/// # Errors
+/// What is wrong with it, before anybody asks what it says.
+pub(super) fn opened(hook: &Hook, headers: &Headers, body: Bytes, bytes_max: usize) -> Result<Taken, Rejection> {
+    let mut body = decoded(headers, body, bytes_max)?;
+    if body.trim_ascii().is_empty() {
+        return Err(Rejection::new(Reason::Empty, "the body is empty"));
+    }
+    if let Err(error) = std::str::from_utf8(&body) {
+        return Err(Rejection::new(Reason::NotUtf8, format!("byte {} is not UTF-8", error.valid_up_to())));
+    }
+    let redactions = redact::redact(&mut body, hook.system.secret_members);
+    let evidence = EvidenceRef::of(media_type("application/json", redactions)?, &body);
+    Ok(Taken { body, evidence, redactions })
+}
+
+/// A media type that says whether something was blackened.
+///
+/// # Errors
+/// When `essence` is no media type.
+pub(super) fn media_type(essence: &str, redactions: u32) -> Result<MediaType, Rejection> {
+    let text = if redactions == 0 { essence.to_owned() } else { format!("{essence}; redactions={redactions}") };
+    Ok(text.parse()?)
+}
+
+/// What a body says. Pure.
+///
+/// # Errors
+/// Why it is refused.
+pub(super) fn normalised(
+    hook: &Hook,
+    headers: &Headers,
+    taken: &Taken,
+    received_at: Timestamp,
+    targets: &Targets,
+) -> Result<Events, Rejection> {
+    let (source, body, evidence) = (&hook.source, &taken.body[..], &taken.evidence);
+    (hook.system.normalise)(&Delivery { headers, body, source, received_at, targets, evidence })
+}
+
+/// The body without `Content-Encoding`, at most so large.
+fn decoded(headers: &Headers, body: Bytes, bytes_max: usize) -> Result<Vec<u8>, Rejection> {
+    let too_large = || {
+        Rejection::new(
+            Reason::TooLarge,
+            format!("the body has more than {bytes_max} bytes, which is the most that is taken"),
+        )
+    };
+    let encoding = headers.get("content-encoding").unwrap_or("identity").trim().to_ascii_lowercase();
+    match encoding.as_str() {
+        "identity" | "" if body.len() > bytes_max => Err(too_large()),
+        "identity" | "" => Ok(body.into()),
+        "gzip" | "x-gzip" => {
+            let mut plain = Vec::new();
+            // One byte more than fits is enough to tell that it does not fit: a bomb is never blown up.
+            let read = flate2::read::MultiGzDecoder::new(&body[..]).take(bytes_max as u64 + 1).read_to_end(&mut plain);
+            read.map_err(|error| Rejection::new(Reason::Malformed, format!("not gzip, or cut off: {error}")))?;
+            if plain.len() > bytes_max { Err(too_large()) } else { Ok(plain) }
+        }
+        other => Err(Rejection::new(Reason::UnsupportedEncoding, format!("{other:?}: only gzip is taken"))
+            .at("content-encoding")),
+    }
+}
+
+impl Settings {
+    /// The webhooks that are served: those configured, or where none is, every system under its own name and unchecked.
+    fn hooks(&self) -> Result<BTreeMap<String, Hook>, String> {
+        let mut hooks = BTreeMap::new();
+        for system in SYSTEMS.iter().filter(|_| self.webhooks.is_empty()) {
+            hooks.insert(system.name.to_owned(), Hook::unchecked(system)?);
+        }
+        for (name, webhook) in &self.webhooks {
+            hooks.insert(name.clone(), webhook.hook(name)?);
+        }
+        Ok(hooks)
+    }
+}
+
+impl Hook {
+    /// A system under its own name, believed without a check.
+    ///
+    /// # Errors
+    /// When its name is no source.
+    pub fn unchecked(system: &'static System) -> Result<Self, String> {
+        let source = system.name.parse().map_err(|error: crate::event::Error| error.to_string())?;
+        Ok(Self { name: system.name.to_owned(), system, secrets: Secrets::default(), source })
+    }
+}
