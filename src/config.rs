@@ -34,6 +34,52 @@ pub struct Config {
     /// Which target is meant by what sources call it: the first rule that matches holds.
     #[serde(default)]
     pub targets: Vec<TargetRule>,
+    /// Git repositories that are followed.
+    #[serde(default)]
+    pub git: Vec<GitRepository>,
+}
+
+/// A git repository that is followed by polling, and by webhooks that say that something is new.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GitRepository {
+    /// Path or URL.
+    pub url: String,
+    /// What it is called, `host/path`; by default from the URL.
+    pub name: Option<String>,
+    /// Seconds from one look to the next; 60 where absent.
+    pub interval_seconds: Option<u64>,
+    /// A private key for SSH, without a passphrase.
+    pub ssh_key: Option<PathBuf>,
+    /// The user for HTTPS; forges that take tokens take any.
+    pub user: Option<String>,
+    /// A file that holds the password or token for HTTPS.
+    pub password_file: Option<PathBuf>,
+    /// A variable of the environment that holds the password or token for HTTPS.
+    pub password_env: Option<String>,
+    /// Tags that match stand for deployments.
+    pub releases: Option<String>,
+    /// Where those tags were deployed.
+    pub environment: Option<String>,
+    /// What was deployed; by default the last part of the name.
+    pub service: Option<String>,
+}
+
+impl GitRepository {
+    /// User and password for HTTPS, where there are any.
+    ///
+    /// # Errors
+    /// In words, naming the setting that cannot be had.
+    pub fn password(&self) -> Result<Option<(String, String)>, String> {
+        let at = format!("git {:?}", crate::ingest::git::without_password(&self.url));
+        let password = match (&self.password_file, &self.password_env) {
+            (Some(_), Some(_)) => return Err(format!("{at}: give password_file or password_env, not both")),
+            (Some(path), None) => secret_in_file(&at, path)?,
+            (None, Some(name)) => secret_in_env(&at, name)?,
+            (None, None) => return Ok(None),
+        };
+        Ok(Some((self.user.clone().unwrap_or_else(|| "git".to_owned()), password)))
+    }
 }
 
 /// A webhook.

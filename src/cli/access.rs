@@ -267,7 +267,7 @@ impl Access {
     pub(super) async fn stream(
         &mut self,
         stream: &str,
-        take: &mut dyn FnMut(&Recorded) -> Result<(), Exit>,
+        take: &mut (dyn FnMut(&Recorded) -> Result<(), Exit> + Send),
     ) -> Result<(), Exit> {
         let corrupt = |error: crate::event::Error| Exit::no(error.to_string());
         match self {

@@ -37,6 +37,12 @@ pub(super) struct Git {
     /// A private key for SSH, without a passphrase [default: what the agent has]
     #[arg(long, env = "PLIMSOLL_SSH_KEY", value_name = "FILE")]
     pub(super) ssh_key: Option<PathBuf>,
+    /// A user and password for HTTPS, from the settings alone: flags are for all to see.
+    #[arg(skip)]
+    pub(super) password: Option<(String, String)>,
+    /// Without a progress bar.
+    #[arg(skip)]
+    pub(super) quiet: bool,
 }
 
 pub(super) async fn git(settings: &Settings, args: Git) -> Result<Outcome, Exit> {
@@ -58,15 +64,15 @@ pub(super) async fn git(settings: &Settings, args: Git) -> Result<Outcome, Exit>
 
 /// What an import did.
 pub(super) struct Done {
-    stream: String,
+    pub(super) stream: String,
     commits: usize,
     known: usize,
-    events: u64,
+    pub(super) events: u64,
 }
 
 /// Imports a repository by any access.
 pub(super) async fn run(settings: &Settings, access: &mut Access, args: Git) -> Result<Done, Exit> {
-    let bar = bar();
+    let bar = bar(args.quiet);
     let opened = open(settings, &args, bar.clone()).await?;
     let name = match &args.name {
         Some(name) => RepositoryName::new(name)?,
@@ -121,7 +127,8 @@ fn own_cache() -> Result<PathBuf, Exit> {
 
 async fn open(settings: &Settings, args: &Git, bar: ProgressBar) -> Result<git::Opened, Exit> {
     let cache = if settings.server.is_some() { own_cache()? } else { settings.data.root().join("git") };
-    let (location, login) = (args.repository.clone(), Login { ssh_key: args.ssh_key.clone() });
+    let (location, login) =
+        (args.repository.clone(), Login { ssh_key: args.ssh_key.clone(), password: args.password.clone() });
     let opened = tokio::task::spawn_blocking(move || {
         git::open(&location, &cache, &login, &mut |received, total| {
             bar.set_length(total as u64);
@@ -159,8 +166,8 @@ async fn known(access: &mut Access, name: &RepositoryName, releases: Option<&Rel
 }
 
 /// A progress bar, on a terminal only.
-pub(super) fn bar() -> ProgressBar {
-    let bar = ProgressBar::new(0);
+pub(super) fn bar(quiet: bool) -> ProgressBar {
+    let bar = if quiet { ProgressBar::hidden() } else { ProgressBar::new(0) };
     if let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos}/{len} {per_sec} {eta}") {
         bar.set_style(style);
     }
@@ -170,5 +177,14 @@ pub(super) fn bar() -> ProgressBar {
 /// Where to import from by a flag of another command.
 pub(super) fn of(repository: PathBuf) -> Git {
     let repository = repository.to_string_lossy().into_owned();
-    Git { repository, name: None, service: None, releases: None, environment: None, ssh_key: None }
+    Git {
+        repository,
+        name: None,
+        service: None,
+        releases: None,
+        environment: None,
+        ssh_key: None,
+        password: None,
+        quiet: false,
+    }
 }

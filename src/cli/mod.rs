@@ -3,6 +3,7 @@
 mod access;
 mod bench;
 mod exit;
+mod follow;
 mod import;
 mod keep;
 mod normalise;
@@ -139,7 +140,10 @@ pub fn run() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return Exit::busy(format!("cannot start: {error}")).report(),
     };
-    match runtime.block_on(dispatch(cli)) {
+    let ended = runtime.block_on(dispatch(cli));
+    // What still reads from somewhere that does not answer is not waited for.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(2));
+    match ended {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::No) => ExitCode::from(1),
         Err(exit) => exit.report(),

@@ -8,11 +8,12 @@ use clap::Args;
 
 use super::access::Access;
 use super::exit::{Exit, Outcome};
-use super::{Settings, import, print_json};
+use super::{Settings, follow, import, print_json};
 use crate::api::{self, ServerOptions};
 use crate::app::{HeadsInterval, keep_heads};
 use crate::ingest::{self, Intake};
 use crate::ledger::{Creation, Ledger, Options};
+use tokio::task::JoinSet;
 
 #[derive(Debug, Args)]
 pub(super) struct Serve {
@@ -55,9 +56,16 @@ pub(super) async fn serve(settings: &Settings, args: Serve) -> Result<Outcome, E
         events: args.heads_events.or(config.heads_events).unwrap_or(usual.events),
         time: args.heads_seconds.or(config.heads_seconds).map_or(usual.time, Duration::from_secs),
     };
-    let keeper = tokio::spawn(keep_heads(ledger.clone(), heads));
-    let loopback = |port| SocketAddr::from(([127, 0, 0, 1], port));
     let intake = Intake::new(ledger.clone(), config.intake().map_err(Exit::usage)?).map_err(Exit::usage)?;
+    let followed = follow::followed(config)?;
+    // What goes on beside answering; ended before the ledger is closed.
+    let mut beside = JoinSet::new();
+    beside.spawn(keep_heads(ledger.clone(), heads));
+    beside.spawn(prepare(intake.clone()));
+    for repository in followed {
+        beside.spawn(follow::follow(settings.clone(), repository, ledger.clone(), intake.repositories()));
+    }
+    let loopback = |port| SocketAddr::from(([127, 0, 0, 1], port));
     let options = ServerOptions {
         doors: ingest::http::router(intake),
         grpc: args.grpc.or(config.grpc).unwrap_or_else(|| loopback(7450)),
@@ -74,14 +82,20 @@ pub(super) async fn serve(settings: &Settings, args: Serve) -> Result<Outcome, E
     // Before anybody is told that the server is ready: who is told may stop it at once.
     let stop = stop().map_err(|error| Exit::busy(format!("cannot listen for signals: {error}")))?;
     let served = api::serve(ledger.clone(), options, ready, stop).await;
-    keeper.abort();
-    // The keeper holds the ledger too; only when it is gone does dropping ours close it.
-    let _cancelled = keeper.await.is_err();
+    // They hold the ledger too; only when they are gone does dropping ours close it.
+    beside.shutdown().await;
     served?;
     tokio::task::spawn_blocking(move || drop(ledger))
         .await
         .map_err(|error| Exit::no(format!("closing the ledger failed: {error}")))?;
     Ok(Outcome::Done)
+}
+
+/// Reads in the background what the first delivery would else have to wait for.
+async fn prepare(intake: Intake) {
+    if let Err(error) = intake.prepare().await {
+        tracing::warn!(%error, "cannot read what is known of tags in registries; the first delivery that names one tries again");
+    }
 }
 
 /// Listens for being told to end, from now on; the future completes when that happens.

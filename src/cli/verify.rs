@@ -41,7 +41,7 @@ pub(super) async fn verify(settings: &Settings, args: Verify) -> Result<Outcome,
     let data = DataDir::new(&path);
     let guard = settings.guard_of(&data);
     let report = tokio::task::spawn_blocking(move || {
-        let bar = bar();
+        let bar = bar(false);
         let now = SystemClock.now();
         let mut progress = |done, total| {
             bar.set_length(total);

@@ -5,9 +5,10 @@ use std::io::Read;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::sync::broadcast;
+use tokio::sync::{Mutex, MutexGuard, broadcast};
 
 use super::authentication::Secrets;
+use super::registry::TagBook;
 use super::{Counters, Delivery, Events, Headers, Reason, Rejection, SYSTEMS, Settings, System, Targets, redact};
 use crate::event::{Draft, EventId, EvidenceRef, MediaType, Source, Timestamp};
 use crate::ledger::{self, Ledger};
@@ -37,6 +38,8 @@ struct Inner {
     targets: Targets,
     body_bytes_max: usize,
     counters: Counters,
+    /// Held from a decision about tags until what was decided is recorded.
+    tags: Mutex<TagBook>,
     /// URLs of repositories in which something is new.
     repositories: broadcast::Sender<String>,
 }
@@ -116,6 +119,7 @@ impl Intake {
             targets: Targets::new(settings.targets)?,
             body_bytes_max: settings.body_bytes_max,
             counters: Counters::default(),
+            tags: Mutex::default(),
             repositories: broadcast::channel(1_000).0,
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -191,18 +195,58 @@ impl Intake {
         let received_at = self.inner.ledger.clock().now();
         let taken = opened(hook, headers, body, self.inner.body_bytes_max)?;
         let events = normalised(hook, headers, &taken, received_at, &self.inner.targets)?;
-        let mut accepted =
-            Accepted { passed_over: events.passed_over, redactions: taken.redactions, ..Accepted::default() };
-        if !events.drafts.is_empty() {
+        let passed_over = events.passed_over.clone();
+        if !events.drafts.is_empty() || !events.tags.is_empty() {
             self.inner.ledger.evidence().put(taken.evidence.media_type.clone(), &taken.body).await?;
-            accepted.events =
-                if events.repeats { self.append_new(events.drafts).await? } else { self.append(events.drafts).await? };
+        }
+        let recorded = self.record(events, &hook.source, &taken.evidence).await?;
+        Ok(Accepted { events: recorded, passed_over, redactions: taken.redactions })
+    }
+
+    /// Records what a payload became, with what its tags mean. The evidence must be stored by now.
+    ///
+    /// # Errors
+    /// As [`Ledger::append`].
+    pub async fn record(
+        &self,
+        events: Events,
+        source: &Source,
+        evidence: &EvidenceRef,
+    ) -> Result<Vec<Recorded>, ledger::Error> {
+        let mut recorded = if events.drafts.is_empty() {
+            Vec::new()
+        } else if events.repeats {
+            self.append_new(events.drafts).await?
+        } else {
+            self.append(events.drafts).await?
+        };
+        if !events.tags.is_empty() {
+            let mut book = self.tags().await?;
+            let draft = |error| ledger::Error::Draft { index: 0, error };
+            let drafts = book.drafts(events.tags, source, evidence).map_err(draft)?;
+            recorded.extend(self.append_new(drafts).await?);
         }
         for url in events.repositories {
             // An error means that nobody polls.
             let _nobody = self.inner.repositories.send(url).is_err();
         }
-        Ok(accepted)
+        Ok(recorded)
+    }
+
+    /// Reads what the ledger knows of tags, so that the first delivery that names one need not wait for it.
+    ///
+    /// # Errors
+    /// `Corrupt`; storage errors.
+    pub async fn prepare(&self) -> Result<(), ledger::Error> {
+        self.tags().await.map(drop)
+    }
+
+    /// What is known of tags by now. Nobody else can decide by it while it is held.
+    async fn tags(&self) -> Result<MutexGuard<'_, TagBook>, ledger::Error> {
+        let mut book = self.inner.tags.lock().await;
+        let mut caught_up = std::mem::take(&mut *book);
+        *book = self.inner.ledger.blocking(move |ledger| caught_up.catch_up(ledger).map(|()| caught_up)).await?;
+        Ok(book)
     }
 
     /// Appends what is not known under its key yet. Of the rest, what was said first stands, in whatever words it is said

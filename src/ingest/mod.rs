@@ -12,6 +12,7 @@ pub mod http;
 mod intake;
 mod normalise;
 pub mod redact;
+mod registry;
 mod settings;
 mod target;
 pub mod upload;

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::{Events, Reason, Rejection};
+use super::{Events, Reason, Rejection, TagSeen};
 use crate::event::{
     Correlation, Data, Dedup, Digest, Draft, EvidenceRef, GitOid, Hex32, Source, StreamName, Subject, Timestamp,
 };
@@ -75,7 +75,7 @@ pub fn events(
     let commit = about.commit.clone().or_else(|| report.named.commit.clone());
     let streams = streams(kind, about, &report.named, repository.as_ref(), commit.as_ref())?;
     let source = about.source.clone().map_or_else(|| "report".parse(), Ok)?;
-    let mut events = Events::default();
+    let mut events = Events { tags: tag(&report.named, occurred_at).into_iter().collect(), ..Events::default() };
     for stream in streams {
         for (n, fact) in report.facts.iter().enumerate() {
             let mut fact = fact.clone();
@@ -89,6 +89,18 @@ pub fn events(
         }
     }
     Ok(events)
+}
+
+/// The tag that a report was made by, where it names one and the digest it led to.
+fn tag(named: &Named, at: Timestamp) -> Option<TagSeen> {
+    let [digest] = &named.digests[..] else { return None };
+    let name = named.name.as_deref()?.split('@').next()?;
+    let (name, tag) = name.rsplit_once(':')?;
+    let is_tag = !tag.is_empty() && tag.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+    // Without a registry it may be a name that only the scanner's machine knows.
+    let host = name.split_once('/').map_or("", |(host, _)| host);
+    let is_image = host.contains(['.', ':']) || host == "localhost";
+    (is_tag && is_image).then(|| TagSeen { name: name.to_owned(), tag: tag.to_owned(), digest: digest.clone(), at })
 }
 
 /// The stream of a repository named `host/path`.

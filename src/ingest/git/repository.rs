@@ -16,10 +16,20 @@ pub struct Opened {
 }
 
 /// How to log in where the URL alone is not enough. An agent and git's credential helpers are asked without being named.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Login {
     /// A private key for SSH, without a passphrase.
     pub ssh_key: Option<PathBuf>,
+    /// A user and their password or token, for HTTPS.
+    pub password: Option<(String, String)>,
+}
+
+impl std::fmt::Debug for Login {
+    /// Keeps the password out of logs.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let user = self.password.as_ref().map(|(user, _)| user);
+        f.debug_struct("Login").field("ssh_key", &self.ssh_key).field("user", &user).finish()
+    }
 }
 
 /// Opens the repository at a path, or fetches all branches and tags of a URL into a bare clone below `cache`, kept there
@@ -67,7 +77,7 @@ fn fetch(
     });
     let config = repository.config().and_then(|mut config| config.snapshot());
     let mut tries = 0;
-    let mut ssh_key = login.ssh_key.clone();
+    let (mut ssh_key, mut password) = (login.ssh_key.clone(), login.password.clone());
     callbacks.credentials(move |url, user, allowed| {
         // libgit2 asks again and again as long as it is given something.
         tries += 1;
@@ -83,6 +93,9 @@ fn fetch(
                 Some(key) => Cred::ssh_key(user_name, None, &key, None),
                 None => Cred::ssh_key_from_agent(user_name),
             };
+        }
+        if let Some((user, password)) = password.take() {
+            return Cred::userpass_plaintext(&user, &password);
         }
         match &config {
             Ok(config) => Cred::credential_helper(config, url, user),

@@ -1,5 +1,6 @@
 //! `import git`, through the real program, of repositories that git itself made.
 
+mod follow;
 mod history;
 mod library;
 mod odd;

@@ -49,12 +49,12 @@ fn a_branch_that_goes_and_comes_back_is_recorded_each_time() {
         repo.git(["branch", "-q", "-D", "feature"]);
         assert_eq!(import(&desk, &repo.location(), &[])["events"], 1);
         let last = of_type(&desk, "branch.updated").pop().unwrap();
-        assert_eq!(last["data"], json!({"before": base, "branch": "feature", "forced": false}));
+        assert_eq!(last["data"], json!({"before": base, "branch": "feature", "deleted": true, "forced": false}));
         assert_eq!(import(&desk, &repo.location(), &[])["events"], 0);
         repo.git(["branch", "feature"]);
         assert_eq!(import(&desk, &repo.location(), &[])["events"], 1);
         let last = of_type(&desk, "branch.updated").pop().unwrap();
-        assert_eq!(last["data"], json!({"after": base, "branch": "feature", "forced": false}));
+        assert_eq!(last["data"], json!({"after": base, "branch": "feature", "created": true, "forced": false}));
     }
     // A new commit that only a branch has which is deleted before anyone looked was never seen.
     repo.git(["checkout", "-q", "feature"]);

@@ -58,7 +58,7 @@ async fn backend(State(web): State<Web>, method: Method, uri: Uri, headers: Head
     response.body(Body::from(answer[end + 4..].to_vec())).unwrap()
 }
 
-async fn web(root: &Path, password: Option<&'static str>) -> SocketAddr {
+pub(super) async fn web(root: &Path, password: Option<&'static str>) -> SocketAddr {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let state = Web { root: root.to_owned(), password };
@@ -68,7 +68,7 @@ async fn web(root: &Path, password: Option<&'static str>) -> SocketAddr {
 }
 
 /// Runs something that waits away from the threads that serve.
-async fn aside<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static) -> T {
+pub(super) async fn aside<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static) -> T {
     tokio::task::spawn_blocking(run).await.unwrap()
 }
 
