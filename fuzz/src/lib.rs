@@ -1,5 +1,7 @@
 //! What must hold of any bytes whatever. Each function panics if it does not.
 
+pub mod sources;
+
 use bytes::Bytes;
 use plimsoll::event::{Peek, Recorded, canonical};
 use plimsoll::ledger::Receipt;

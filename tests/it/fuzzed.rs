@@ -93,12 +93,31 @@ impl Chance {
 }
 
 fn run(target: &str, body: fn(&[u8])) {
+    let slow = std::env::var_os("PLIMSOLL_SLOW").is_some();
+    run_over(target, files(&corpus(target)), if slow { 200_000 } else { 1_000 }, body);
+}
+
+/// Files below a directory.
+fn files(dir: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
     let mut files: Vec<PathBuf> =
-        std::fs::read_dir(corpus(target)).unwrap().map(|entry| entry.unwrap().path()).collect();
+        entries.flat_map(|path| if path.is_dir() { self::files(&path) } else { vec![path] }).collect();
     files.sort();
+    files
+}
+
+/// Over the fixtures of those folders, of which the largest add little but time.
+fn run_over_fixtures(folders: &[&str], body: fn(&[u8])) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+    let mut all: Vec<PathBuf> = folders.iter().flat_map(|folder| files(&root.join(folder))).collect();
+    all.retain(|file| std::fs::metadata(file).unwrap().len() < 24_000);
+    let slow = std::env::var_os("PLIMSOLL_SLOW").is_some();
+    run_over(folders[0], all, if slow { 5_000 } else { 25 }, body);
+}
+
+fn run_over(target: &str, files: Vec<PathBuf>, rounds: usize, body: fn(&[u8])) {
     let seeds: Vec<Vec<u8>> = files.iter().map(|file| std::fs::read(file).unwrap()).collect();
     assert!(seeds.len() > 1, "{target}");
-    let rounds = if std::env::var_os("PLIMSOLL_SLOW").is_some() { 200_000 } else { 1_000 };
     let mut chance = Chance(1);
     for (seed, file) in seeds.iter().zip(&files) {
         body(seed);
@@ -139,6 +158,43 @@ fn entry_bundle() {
 #[test]
 fn leaf() {
     run("leaf", bodies::leaf);
+}
+
+#[test]
+fn webhooks() {
+    run_over_fixtures(
+        &["github", "gitlab", "alerts", "flux", "argocd", "cdevents", "cloudevents"],
+        bodies::sources::webhook,
+    );
+}
+
+#[test]
+fn scans() {
+    let folders =
+        ["trivy", "grype", "snyk", "safety", "bandit", "sarif", "gitleaks", "detect-secrets", "clamav", "semgrep"];
+    run_over_fixtures(&folders, bodies::sources::scan);
+}
+
+#[test]
+fn sboms() {
+    run_over_fixtures(&["sbom"], bodies::sources::sbom);
+}
+
+#[test]
+fn attestations() {
+    run_over_fixtures(&["attestations"], bodies::sources::attestation);
+}
+
+#[test]
+fn checks_tests_and_coverage() {
+    run_over_fixtures(&["ruff", "black", "mypy"], bodies::sources::check);
+    run_over_fixtures(&["pytest", "mypy"], bodies::sources::tests);
+    run_over_fixtures(&["coverage"], bodies::sources::coverage);
+}
+
+#[test]
+fn redaction() {
+    run_over_fixtures(&["gitleaks", "detect-secrets", "trivy", "github"], bodies::sources::redaction);
 }
 
 #[tokio::test]
