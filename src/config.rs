@@ -63,6 +63,23 @@ pub struct GitRepository {
     pub environment: Option<String>,
     /// What was deployed; by default the last part of the name.
     pub service: Option<String>,
+    /// The branch that a deployer follows; `main` where absent.
+    pub branch: Option<String>,
+    /// Files of desired state.
+    #[serde(default)]
+    pub manifests: Vec<Manifest>,
+}
+
+/// Files of desired state, and what they are for.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// The files, e.g. `apps/{service}/values-{environment}.yaml`; `*` and `**` are wildcards.
+    pub path: String,
+    /// The environment, where the path does not say it.
+    pub environment: Option<String>,
+    /// The service, where the path does not say it.
+    pub service: Option<String>,
 }
 
 impl GitRepository {

@@ -11,7 +11,7 @@ use super::import::{self, Git};
 use crate::config::{Config, GitRepository};
 use crate::event::ledger::ObservationGap;
 use crate::event::{Draft, Timestamp};
-use crate::ingest::git::{RepositoryName, name_of, without_password};
+use crate::ingest::git::{ManifestRule, RepositoryName, name_of, without_password};
 use crate::ledger::Ledger;
 
 /// How often a repository is looked at where nothing else is said: webhooks tell what is urgent.
@@ -54,6 +54,10 @@ fn one(repository: &GitRepository) -> Result<Followed, Exit> {
     if repository.releases.is_some() != repository.environment.is_some() {
         return Err(Exit::usage(format!("git {at:?}: releases and environment belong together")));
     }
+    let rules = repository
+        .manifests
+        .iter()
+        .map(|rule| ManifestRule::new(&rule.path, rule.environment.clone(), rule.service.clone()));
     let git = Git {
         repository: repository.url.clone(),
         name: repository.name.clone(),
@@ -62,6 +66,9 @@ fn one(repository: &GitRepository) -> Result<Followed, Exit> {
         environment: repository.environment.clone(),
         ssh_key: repository.ssh_key.clone(),
         password: repository.password().map_err(Exit::usage)?,
+        manifests: Vec::new(),
+        branch: repository.branch.clone(),
+        manifest_rules: rules.collect::<Result<_, _>>().map_err(|error| Exit::usage(format!("git {at:?}: {error}")))?,
         quiet: true,
     };
     Ok(Followed { git, interval: Duration::from_secs(seconds) })

@@ -9,7 +9,10 @@ use tokio::sync::mpsc;
 use super::access::Access;
 use super::exit::{Exit, Outcome};
 use super::{Settings, print, print_json};
-use crate::ingest::git::{self, Known, Login, Part, Progress, Releases, RepositoryName, Request, name_of};
+use crate::ingest::Targets;
+use crate::ingest::git::{
+    self, Known, Login, ManifestRule, Manifests, Part, Progress, Releases, RepositoryName, Request, name_of,
+};
 use crate::ledger::{Clock, SystemClock};
 
 #[derive(Debug, Subcommand)]
@@ -18,7 +21,7 @@ pub(super) enum Import {
     Git(Git),
 }
 
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub(super) struct Git {
     /// Path or URL of the repository
     pub(super) repository: String,
@@ -34,6 +37,15 @@ pub(super) struct Git {
     /// Where those tags were deployed
     #[arg(long, requires = "releases")]
     pub(super) environment: Option<String>,
+    /// Files of desired state, e.g. `apps/{service}/values-{environment}.yaml`; `*` and `**` are wildcards. May be repeated
+    #[arg(long, value_name = "PATH")]
+    pub(super) manifests: Vec<String>,
+    /// The branch that a deployer follows [default: main]
+    #[arg(long, requires = "manifests")]
+    pub(super) branch: Option<String>,
+    /// The same from the settings, which can say more.
+    #[arg(skip)]
+    pub(super) manifest_rules: Vec<ManifestRule>,
     /// A private key for SSH, without a passphrase [default: what the agent has]
     #[arg(long, env = "PLIMSOLL_SSH_KEY", value_name = "FILE")]
     pub(super) ssh_key: Option<PathBuf>,
@@ -82,7 +94,9 @@ pub(super) async fn run(settings: &Settings, access: &mut Access, args: Git) -> 
     let known = known(access, &name, releases.as_ref()).await?;
     let (stream, n_known) = (name.stream.to_string(), known.n_commits());
     let location = git::without_password(&args.repository);
-    let request = Request { location, name, known, releases, now: SystemClock.now() };
+    let manifests = manifests(&args)?;
+    let targets = Targets::new(settings.config.targets.clone()).map_err(Exit::usage)?;
+    let request = Request { location, name, known, releases, manifests, targets, now: SystemClock.now() };
     let ((commits, new_commits), (refs, new_refs)) = (mpsc::channel(4), mpsc::channel(4));
     let reading = tokio::task::spawn_blocking(move || {
         let (mut n_commits, mut commits) = (0, Some(commits));
@@ -148,6 +162,15 @@ fn releases(args: &Git, name: &RepositoryName) -> Result<Option<Releases>, Exit>
     }))
 }
 
+fn manifests(args: &Git) -> Result<Option<Manifests>, Exit> {
+    let mut rules = args.manifest_rules.clone();
+    for path in &args.manifests {
+        rules.push(ManifestRule::new(path, None, None).map_err(|error| Exit::usage(format!("--{error}")))?);
+    }
+    let branch = args.branch.clone().unwrap_or_else(|| "main".to_owned());
+    Ok((!rules.is_empty()).then_some(Manifests { branch, rules }))
+}
+
 /// What the ledger knows of the repository, and of the releases.
 async fn known(access: &mut Access, name: &RepositoryName, releases: Option<&Releases>) -> Result<Known, Exit> {
     let mut known = Known::nothing(name);
@@ -176,15 +199,5 @@ pub(super) fn bar(quiet: bool) -> ProgressBar {
 
 /// Where to import from by a flag of another command.
 pub(super) fn of(repository: PathBuf) -> Git {
-    let repository = repository.to_string_lossy().into_owned();
-    Git {
-        repository,
-        name: None,
-        service: None,
-        releases: None,
-        environment: None,
-        ssh_key: None,
-        password: None,
-        quiet: false,
-    }
+    Git { repository: repository.to_string_lossy().into_owned(), ..Git::default() }
 }

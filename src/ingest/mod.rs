@@ -9,6 +9,7 @@ mod counters;
 mod delivery;
 pub mod git;
 pub mod http;
+pub mod images;
 mod intake;
 mod normalise;
 pub mod redact;

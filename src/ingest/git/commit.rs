@@ -80,7 +80,7 @@ fn is_latin1(encoding: &str) -> bool {
 }
 
 /// The commit that a message names right after `phrase`, which git itself writes.
-fn mentioned(message: &str, phrase: &str) -> Option<GitOid> {
+pub(super) fn mentioned(message: &str, phrase: &str) -> Option<GitOid> {
     let (_, rest) = message.split_once(phrase)?;
     let end = rest.find(|c: char| !c.is_ascii_hexdigit()).unwrap_or(rest.len());
     rest.get(..end)?.parse().ok()

@@ -5,12 +5,14 @@
 
 mod commit;
 mod known;
+mod manifest;
 mod name;
 mod repository;
 mod tags;
 mod walk;
 
 pub use known::Known;
+pub use manifest::{ManifestRule, Manifests};
 pub use name::{RepositoryName, name_of};
 pub use repository::{Login, Opened, open, without_password};
 pub use walk::{Part, Progress, Releases, Request, read};

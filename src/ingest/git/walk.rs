@@ -7,11 +7,13 @@ use regex::Regex;
 
 use super::commit;
 use super::known::Known;
+use super::manifest::{self, Manifests};
 use super::name::RepositoryName;
 use super::tags::{Changes, Refs, Tag, refs};
 use super::{Error, Opened};
 use crate::event::git::ObjectKind;
 use crate::event::{Data, Draft, EventType, Name, StreamName, Timestamp};
+use crate::ingest::Targets;
 
 /// Drafts handed over at once.
 const BATCH: usize = 500;
@@ -50,6 +52,10 @@ pub struct Request {
     pub known: Known,
     /// Tags that stand for deployments.
     pub releases: Option<Releases>,
+    /// Where it keeps desired state, if it does.
+    pub manifests: Option<Manifests>,
+    /// Which target is meant by what paths call it.
+    pub targets: Targets,
     /// Now.
     pub now: Timestamp,
 }
@@ -104,7 +110,12 @@ pub fn read(opened: &Opened, request: &Request, sink: &mut Sink<'_>) -> Result<(
         now: request.now,
     };
     let mut releases = Vec::new();
-    let mut drafts = changes.branches(&refs.branches)?;
+    // Before the branch: its tip, once known, hides what came before it.
+    let mut drafts = match &request.manifests {
+        Some(manifests) => manifest::drafts(repository, request, manifests)?,
+        None => Vec::new(),
+    };
+    drafts.extend(changes.branches(&refs.branches)?);
     drafts.extend(changes.tags(&refs.tags, &mut |name, tag| {
         releases.extend(release(request, name, tag)?);
         Ok(())

@@ -1,6 +1,7 @@
 //! Reading a repository without a ledger: what a door hands over, and when.
 
 use plimsoll::event::{Data, Draft};
+use plimsoll::ingest::Targets;
 use plimsoll::ingest::git::{Error, Known, Login, Part, RepositoryName, Request, name_of, open, read};
 use plimsoll::ledger::{Clock, SystemClock};
 
@@ -9,7 +10,15 @@ use crate::support::repo::Repo;
 fn request(repo: &Repo) -> Request {
     let name = RepositoryName::new("example.com/app").unwrap();
     let known = Known::nothing(&name);
-    Request { location: repo.location(), name, known, releases: None, now: SystemClock.now() }
+    Request {
+        location: repo.location(),
+        name,
+        known,
+        releases: None,
+        manifests: None,
+        targets: Targets::default(),
+        now: SystemClock.now(),
+    }
 }
 
 #[test]

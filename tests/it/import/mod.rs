@@ -3,6 +3,7 @@
 mod follow;
 mod history;
 mod library;
+mod manifests;
 mod odd;
 mod refs;
 mod remote;
