@@ -76,6 +76,12 @@ pub(super) struct AboutFlags {
     /// Id of the change it was made for
     #[arg(long, value_name = "ID")]
     change: Option<String>,
+    /// The environment of the target that was tried
+    #[arg(long, value_name = "NAME")]
+    environment: Option<String>,
+    /// The service of the target that was tried
+    #[arg(long, value_name = "NAME")]
+    service: Option<String>,
     /// The platform it is about, e.g. `linux/amd64`
     #[arg(long)]
     platform: Option<String>,
@@ -104,6 +110,8 @@ impl AboutFlags {
             attempt: self.attempt,
             branch: self.branch.clone(),
             change: self.change.clone(),
+            environment: self.environment.clone(),
+            service: self.service.clone(),
             platform: self.platform.clone(),
             exit_code: self.exit_code,
             filters: self.filters.clone(),

@@ -30,6 +30,10 @@ pub struct About {
     pub branch: Option<String>,
     /// Id of the change.
     pub change: Option<String>,
+    /// The environment of the target that was tried.
+    pub environment: Option<String>,
+    /// The service of the target that was tried.
+    pub service: Option<String>,
     /// The platform it is about: `linux/amd64`.
     pub platform: Option<String>,
     /// The tool's exit code.
@@ -121,6 +125,9 @@ fn streams(
     repository: Option<&StreamName>,
     commit: Option<&GitOid>,
 ) -> Result<Vec<StreamName>, Rejection> {
+    if kind == Kind::Validation {
+        return target(about).map(|stream| vec![stream]);
+    }
     let of_source = matches!(kind, Kind::Check | Kind::Tests | Kind::Coverage);
     if let (true, Some(given)) = (!about.other_subject && !named.digests.is_empty(), &about.artifact)
         && !named.digests.contains(given)
@@ -160,6 +167,16 @@ fn streams(
         )
         .at("artifact")),
     }
+}
+
+/// The target that was tried.
+fn target(about: &About) -> Result<StreamName, Rejection> {
+    let named = |field: &'static str, name: &Option<String>| {
+        let missing = || Rejection::new(Reason::NoSubject, "name environment and service of what was tried").at(field);
+        name.clone().filter(|name| !name.is_empty() && !name.contains('/')).ok_or_else(missing)
+    };
+    let (environment, service) = (named("environment", &about.environment)?, named("service", &about.service)?);
+    Ok(StreamName::of("target", &[&environment, &service])?)
 }
 
 fn dedup(
@@ -227,6 +244,15 @@ fn complete(
             );
             if let Some(name) = &about.name {
                 fact.suite.clone_from(name);
+            }
+        }
+        Data::ValidationFinished(fact) => {
+            fill!(fact;
+                artifacts = about.artifact.clone().map(|digest| vec![digest]), commit = commit.cloned(),
+                report = Some(document.clone()), run = about.run.clone(), url = about.url.clone(),
+            );
+            if let Some(name) = &about.name {
+                fact.name.clone_from(name);
             }
         }
         _ => {}

@@ -6,6 +6,7 @@
 
 mod details;
 mod document;
+mod k6;
 mod rejection;
 mod sketch;
 pub mod value;
@@ -17,7 +18,7 @@ pub use sketch::{Shape, Sketch};
 
 use crate::event::{Data, Digest, GitOid, Hex32, Timestamp};
 
-/// What sort of document it is: `plimsoll record scan|sbom|check|tests|attestation|coverage`.
+/// What sort of document it is: `plimsoll record scan|sbom|check|tests|attestation|coverage|validation`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
     /// A scanner's report.
@@ -32,12 +33,14 @@ pub enum Kind {
     Attestation,
     /// What tests reached.
     Coverage,
+    /// What trying a target gave.
+    Validation,
 }
 
 impl Kind {
     /// Every kind.
     pub const ALL: &'static [Self] =
-        &[Self::Scan, Self::Sbom, Self::Check, Self::Tests, Self::Attestation, Self::Coverage];
+        &[Self::Scan, Self::Sbom, Self::Check, Self::Tests, Self::Attestation, Self::Coverage, Self::Validation];
 
     /// The word for it.
     #[must_use]
@@ -49,6 +52,7 @@ impl Kind {
             Self::Tests => "tests",
             Self::Attestation => "attestation",
             Self::Coverage => "coverage",
+            Self::Validation => "validation",
         }
     }
 }
@@ -63,7 +67,7 @@ impl std::str::FromStr for Kind {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
         let known = Self::ALL.iter().copied().find(|kind| kind.as_str() == text);
-        known.ok_or_else(|| format!("{text:?} is none of scan, sbom, check, tests, attestation, coverage"))
+        known.ok_or_else(|| format!("{text:?} is none of scan, sbom, check, tests, attestation, coverage, validation"))
     }
 }
 
@@ -94,7 +98,7 @@ impl std::fmt::Debug for Format {
 }
 
 /// Every format, each with its own file.
-pub const FORMATS: &[&Format] = &[];
+pub const FORMATS: &[&Format] = &[&k6::FORMAT];
 
 /// What is known of a document from outside it.
 #[derive(Debug, Clone, PartialEq, Eq)]
