@@ -64,6 +64,9 @@ pub(super) struct AboutFlags {
     /// What the check, suite or artifact is called
     #[arg(long)]
     name: Option<String>,
+    /// The tag in the registry that names the artifact
+    #[arg(long)]
+    tag: Option<String>,
     /// Id of the pipeline run that made it
     #[arg(long, value_name = "ID")]
     run: Option<String>,
@@ -106,6 +109,7 @@ impl AboutFlags {
             commit: self.commit.clone(),
             repository: self.repository.clone(),
             name: self.name.clone(),
+            tag: self.tag.clone(),
             run: self.run.clone(),
             attempt: self.attempt,
             branch: self.branch.clone(),

@@ -22,6 +22,8 @@ pub struct About {
     pub repository: Option<String>,
     /// What it is called: the check, the suite, the artifact.
     pub name: Option<String>,
+    /// The tag in the registry that names the artifact.
+    pub tag: Option<String>,
     /// Id of the pipeline run it was made in.
     pub run: Option<String>,
     /// Which attempt of the run, from 1.
@@ -79,11 +81,16 @@ pub fn events(
     let commit = about.commit.clone().or_else(|| report.named.commit.clone());
     let streams = streams(kind, about, &report.named, repository.as_ref(), commit.as_ref())?;
     let source = about.source.clone().map_or_else(|| "report".parse(), Ok)?;
-    let mut events = Events { tags: tag(&report.named, occurred_at).into_iter().collect(), ..Events::default() };
+    let tags = tag(about, &report.named, occurred_at).into_iter().collect();
+    let mut events = Events { tags, ..Events::default() };
     for stream in streams {
         for (n, fact) in report.facts.iter().enumerate() {
             let mut fact = fact.clone();
             complete(&mut fact, about, &report, commit.as_ref(), repository.as_ref(), &evidence.blake3);
+            if matches!(&fact, Data::ArtifactPublished(fact) if fact.name.is_empty()) {
+                let what = "name the artifact with its registry: ghcr.io/acme/churn-api";
+                return Err(Rejection::new(Reason::NoSubject, what).at("name"));
+            }
             let dedup = dedup(about, &report, &stream, &evidence.blake3, n, occurred_at)?;
             let mut draft = Draft::new(fact, stream.clone(), source.clone(), dedup, occurred_at);
             draft.actor.clone_from(&about.actor);
@@ -95,9 +102,12 @@ pub fn events(
     Ok(events)
 }
 
-/// The tag that a report was made by, where it names one and the digest it led to.
-fn tag(named: &Named, at: Timestamp) -> Option<TagSeen> {
+/// The tag that is given, or that a report was made by, where it names one and the digest it led to.
+fn tag(about: &About, named: &Named, at: Timestamp) -> Option<TagSeen> {
     let [digest] = &named.digests[..] else { return None };
+    if let (Some(name), Some(tag)) = (&about.name, &about.tag) {
+        return Some(TagSeen { name: name.clone(), tag: tag.clone(), digest: digest.clone(), at });
+    }
     let name = named.name.as_deref()?.split('@').next()?;
     let (name, tag) = name.rsplit_once(':')?;
     let is_tag = !tag.is_empty() && tag.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
@@ -245,6 +255,13 @@ fn complete(
             if let Some(name) = &about.name {
                 fact.suite.clone_from(name);
             }
+        }
+        Data::ArtifactPublished(fact) => {
+            fill!(fact; run = about.run.clone(), url = about.url.clone(), platform = about.platform.clone());
+            if let Some(name) = &about.name {
+                fact.name.clone_from(name);
+            }
+            fact.tags.extend(about.tag.clone());
         }
         Data::ValidationFinished(fact) => {
             fill!(fact;

@@ -7,6 +7,7 @@
 mod details;
 mod document;
 mod k6;
+mod oci;
 mod rejection;
 mod sketch;
 pub mod value;
@@ -18,7 +19,7 @@ pub use sketch::{Shape, Sketch};
 
 use crate::event::{Data, Digest, GitOid, Hex32, Timestamp};
 
-/// What sort of document it is: `plimsoll record scan|sbom|check|tests|attestation|coverage|validation`.
+/// What sort of document it is: `plimsoll record scan|sbom|check|tests|attestation|coverage|validation|artifact`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
     /// A scanner's report.
@@ -35,12 +36,22 @@ pub enum Kind {
     Coverage,
     /// What trying a target gave.
     Validation,
+    /// A manifest or index of a registry.
+    Artifact,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: &'static [Self] =
-        &[Self::Scan, Self::Sbom, Self::Check, Self::Tests, Self::Attestation, Self::Coverage, Self::Validation];
+    pub const ALL: &'static [Self] = &[
+        Self::Scan,
+        Self::Sbom,
+        Self::Check,
+        Self::Tests,
+        Self::Attestation,
+        Self::Coverage,
+        Self::Validation,
+        Self::Artifact,
+    ];
 
     /// The word for it.
     #[must_use]
@@ -53,6 +64,7 @@ impl Kind {
             Self::Attestation => "attestation",
             Self::Coverage => "coverage",
             Self::Validation => "validation",
+            Self::Artifact => "artifact",
         }
     }
 }
@@ -67,7 +79,9 @@ impl std::str::FromStr for Kind {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
         let known = Self::ALL.iter().copied().find(|kind| kind.as_str() == text);
-        known.ok_or_else(|| format!("{text:?} is none of scan, sbom, check, tests, attestation, coverage, validation"))
+        known.ok_or_else(|| {
+            format!("{text:?} is none of scan, sbom, check, tests, attestation, coverage, validation, artifact")
+        })
     }
 }
 
@@ -98,7 +112,7 @@ impl std::fmt::Debug for Format {
 }
 
 /// Every format, each with its own file.
-pub const FORMATS: &[&Format] = &[&k6::FORMAT];
+pub const FORMATS: &[&Format] = &[&k6::FORMAT, &oci::FORMAT];
 
 /// What is known of a document from outside it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,6 +7,7 @@
 
 mod alerts;
 mod door;
+mod registry;
 mod validations;
 
 use std::path::PathBuf;
