@@ -69,7 +69,7 @@ fn checks(
 ) -> crate::ledger::Result<Checks> {
     // As it is stored: one that was opened for use would have been brought into agreement with the log.
     let index = Index::as_stored(&data.index(), key.name()).map(Arc::new);
-    let evidence = Some(crate::ledger::Evidence::local(&data.evidence())?);
+    let evidence = Some(crate::ledger::Evidence::of(engine.clone(), &data.evidence())?);
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     Ok(Checks { engine, key, index, evidence, guard: Some(guard), remembered, threads, now: SystemClock.now() })
 }

@@ -134,7 +134,10 @@ fn copy_tree(from: &Path, to: &Path) -> Result<u64> {
     for entry in entries {
         let entry = entry.map_err(|error| Error::io("cannot read", from, error))?;
         let (path, target) = (entry.path(), to.join(entry.file_name()));
-        // The store writes under other names first; those are not blobs yet.
+        // What is under another name is not a blob yet.
+        if path.is_dir() && entry.file_name() == super::evidence::INCOMING {
+            continue;
+        }
         if path.is_dir() {
             bytes += copy_tree(&path, &target)?;
         } else if path.extension().is_some_and(|extension| extension == "zst") && !target.exists() {

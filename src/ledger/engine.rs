@@ -1,6 +1,7 @@
 //! The contract of a storage engine: the precious part of a ledger, and nothing that can be derived from it.
 //!
-//! An engine stores leaves by position, signed checkpoints by tree size, and the erasable values beside them.
+//! An engine stores leaves by position, signed checkpoints by tree size, and what can be erased beside them: private values
+//! and small evidence.
 //! Deduplication, stream versions, chain links and the tree are derived by [`super::index`] on every node, so an engine
 //! stays small. `tests/it/conformance.rs` holds every engine to this page.
 
@@ -10,7 +11,7 @@ use std::path::Path;
 use bytes::Bytes;
 
 use super::{Error, Result};
-use crate::event::{Salt, SealedId, SubjectId};
+use crate::event::{Hex32, Salt, SealedId, SubjectId};
 
 /// A private value and what opens its commitment.
 #[derive(Clone, PartialEq, Eq)]
@@ -36,6 +37,15 @@ pub struct SubjectRecord {
     pub identity: String,
 }
 
+/// A small blob of evidence, compressed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PackedBlob {
+    /// BLAKE3 of its content.
+    pub blake3: Hex32,
+    /// Its content, compressed with zstd.
+    pub packed: Bytes,
+}
+
 /// What to erase together with the event that says so.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Erasure {
@@ -43,6 +53,8 @@ pub struct Erasure {
     pub subjects: Vec<SubjectId>,
     /// Single values that go.
     pub values: Vec<SealedId>,
+    /// Blobs of evidence that go.
+    pub blobs: Vec<Hex32>,
 }
 
 /// One atomic step of the log.
@@ -56,6 +68,8 @@ pub struct Batch {
     pub checkpoint: Option<String>,
     /// Values sealed in these leaves.
     pub sealed: Vec<SealedValue>,
+    /// Small evidence that these leaves bring. One that is there already is written over.
+    pub evidence: Vec<PackedBlob>,
     /// New pseudonyms.
     pub subjects: Vec<SubjectRecord>,
     /// What these leaves erase.
@@ -123,6 +137,12 @@ pub trait Engine: Send + Sync {
     /// # Errors
     /// Storage errors.
     fn sealed(&self, id: &SealedId) -> Result<Option<SealedValue>>;
+
+    /// The small blob with that BLAKE3, compressed, unless it was erased or lies elsewhere.
+    ///
+    /// # Errors
+    /// Storage errors.
+    fn evidence(&self, blake3: &Hex32) -> Result<Option<Bytes>>;
 
     /// The subject with that pseudonym, unless it was erased.
     ///

@@ -66,7 +66,7 @@ impl Ledger {
         };
         let mut draft = self.own_draft(data, &format!("heads:{as_of}"))?;
         draft.evidence.push(evidence);
-        let done = self.submit_own(vec![draft]).await?.wait().await?;
+        let done = self.submit_own(vec![draft], &[]).await?.wait().await?;
         self.set_heads_covered(as_of);
         Ok(done.placed.first().map(|placed| placed.position))
     }

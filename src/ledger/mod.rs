@@ -30,9 +30,11 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 pub use backup::open_engine_read_only;
-pub use engine::{AppendError, Appender, Batch, Engine, Erasure, Head, LeafVisitor, SealedValue, SubjectRecord};
+pub use engine::{
+    AppendError, Appender, Batch, Engine, Erasure, Head, LeafVisitor, PackedBlob, SealedValue, SubjectRecord,
+};
 pub use error::{Error, Kind, Result};
-pub use evidence::{Blob, Evidence};
+pub use evidence::{Blob, BlobReader, BlobWriter, Evidence, SMALL_BLOB_MAX, SealedBlob, SmallBlob};
 pub use follow::{Entry, Filter, Page, PageLimit, entries, page};
 pub use guard::Guard;
 pub use heads::{HEADS_MEDIA_TYPE, heads_line, list_digests};
@@ -113,35 +115,42 @@ impl Ledger {
         self.submit(drafts).await?.wait().await
     }
 
+    /// As [`Ledger::append`], with small evidence that the events name: it is committed together with them, and not at
+    /// all where they were recorded before.
+    ///
+    /// # Errors
+    /// As for [`Ledger::append`]; `Invalid` for a blob that no event names.
+    pub async fn append_with(&self, drafts: Vec<Draft>, evidence: &[SmallBlob]) -> Result<Acknowledged> {
+        not_ours(&drafts)?;
+        self.submit_own(drafts, evidence).await?.wait().await
+    }
+
     /// Hands events to the writer, in the order of the calls, without waiting for their commit.
     ///
     /// # Errors
     /// `Draft`, for events that cannot be recorded; `Refused` for what only the ledger can say of itself; `Stopped`.
     pub async fn submit(&self, drafts: Vec<Draft>) -> Result<Pending> {
-        match drafts.iter().position(|draft| only_the_ledger_says(&draft.data)) {
-            None => self.submit_own(drafts).await,
-            Some(index) => Err(Error::Refused(format!("event {index} of the request: only the ledger itself says so"))),
-        }
+        not_ours(&drafts)?;
+        self.submit_own(drafts, &[]).await
     }
 
     /// Submits events, the ledger's own among them.
-    async fn submit_own(&self, drafts: Vec<Draft>) -> Result<Pending> {
+    async fn submit_own(&self, drafts: Vec<Draft>, evidence: &[SmallBlob]) -> Result<Pending> {
         let writer = self.writer()?;
         if drafts.iter().any(|draft| matches!(draft.data, Data::SubjectErased(_) | Data::EvidenceErased(_))) {
-            return self.submit_erasure(drafts).await;
+            return self.submit_erasure(drafts, evidence).await;
         }
         let _sealing = self.inner.erasing.read().await;
-        let request = self.prepare(drafts).await?;
+        let request = self.prepare(drafts, evidence).await?;
         Ok(Pending { reply: writer.submit(request).await? })
     }
 
     /// What an erasure takes beyond its commit is taken on a task of its own, so that a caller who goes away does not
     /// leave it half done.
-    async fn submit_erasure(&self, drafts: Vec<Draft>) -> Result<Pending> {
+    async fn submit_erasure(&self, drafts: Vec<Draft>, evidence: &[SmallBlob]) -> Result<Pending> {
         let erasing = self.inner.erasing.clone().write_owned().await;
-        let blobs = erased_blobs(&drafts);
-        let request = self.prepare(drafts).await?;
-        let forgotten = request.erase.subjects.clone();
+        let request = self.prepare(drafts, evidence).await?;
+        let (forgotten, blobs) = (request.erase.subjects.clone(), request.erase.blobs.clone());
         let committed = self.writer()?.submit(request).await?;
         let (tell, reply) = tokio::sync::oneshot::channel();
         let ledger = self.clone();
@@ -167,17 +176,20 @@ impl Ledger {
         Ok(done)
     }
 
-    /// Seals and renders drafts.
-    async fn prepare(&self, mut drafts: Vec<Draft>) -> Result<Request> {
+    /// Seals and renders drafts, and packs the evidence that comes with them.
+    async fn prepare(&self, mut drafts: Vec<Draft>, given: &[SmallBlob]) -> Result<Request> {
         let mut identities = seal::Identities::default();
         for (index, draft) in drafts.iter_mut().enumerate() {
             event::Field::visit(draft, &mut identities).map_err(|error| Error::Draft { index, error })?;
         }
         let strangers = self.strangers(identities.known).await?;
         let pseudonyms = self.pseudonyms(identities.plain).await?;
-        let mut request = Request::default();
+        let mut request = Request { evidence: packed(&drafts, given)?, ..Request::default() };
         for (index, mut draft) in drafts.into_iter().enumerate() {
             for (n, reference) in draft.evidence.iter().enumerate() {
+                if given.iter().any(|blob| blob.reference() == reference) {
+                    continue;
+                }
                 // What is recorded already may name a blob that was erased since.
                 if !self.inner.evidence.has(reference).await? && !self.is_known(&draft).await? {
                     let what = format!("{} is not in the evidence store, or not as named", reference.blake3);
@@ -195,6 +207,9 @@ impl Ledger {
             if let Data::SubjectErased(erased) = &draft.data {
                 request.erase.subjects.extend(erased.subject.clone());
                 request.erase.values.extend(erased.values.iter().cloned());
+            }
+            if let Data::EvidenceErased(erased) = &draft.data {
+                request.erase.blobs.push(erased.blake3.clone());
             }
             request.events.push(Prepared::new(&draft).map_err(|error| Error::Draft { index, error })?);
         }
@@ -536,10 +551,24 @@ fn only_the_ledger_says(data: &Data) -> bool {
     matches!(data, Data::LedgerCreated(_) | Data::LedgerRestored(_) | Data::HeadsCommitted(_) | Data::KeyRotated(_))
 }
 
-fn erased_blobs(drafts: &[Draft]) -> Vec<event::Hex32> {
-    let blob = |draft: &Draft| match &draft.data {
-        Data::EvidenceErased(erased) => Some(erased.blake3.clone()),
-        _ => None,
+/// Refuses drafts that are the ledger's own to say.
+fn not_ours(drafts: &[Draft]) -> Result<()> {
+    match drafts.iter().position(|draft| only_the_ledger_says(&draft.data)) {
+        None => Ok(()),
+        Some(index) => Err(Error::Refused(format!("event {index} of the request: only the ledger itself says so"))),
+    }
+}
+
+/// Small evidence, with the events that name it.
+fn packed(drafts: &[Draft], given: &[SmallBlob]) -> Result<Vec<(Vec<usize>, PackedBlob)>> {
+    let pack = |blob: &SmallBlob| {
+        let names = |draft: &Draft| draft.evidence.contains(blob.reference());
+        let named: Vec<usize> = drafts.iter().enumerate().filter(|(_, draft)| names(draft)).map(|(n, _)| n).collect();
+        if named.is_empty() {
+            let what = format!("no event of the request names {}", blob.reference().blake3);
+            return Err(Error::invalid("evidence", what));
+        }
+        Ok((named, blob.pack()?))
     };
-    drafts.iter().filter_map(blob).collect()
+    given.iter().map(pack).collect()
 }

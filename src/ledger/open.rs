@@ -122,9 +122,9 @@ impl Ledger {
         let (refreshed, head) = watch::channel(SignedHead { size: head.size, checkpoint: note.into() });
         Ok(Self {
             inner: Arc::new(Inner {
+                evidence: Evidence::of(engine.clone(), &dir.evidence())?,
                 engine,
                 index,
-                evidence: Evidence::local(&dir.evidence())?,
                 key,
                 head,
                 refreshed: Some(refreshed),
@@ -183,11 +183,13 @@ impl Opened {
         let sequencer = Sequencer::new(engine.clone(), index.clone(), signer, clock.clone(), entropy.clone())?;
         let (sender, head) = watch::channel(SignedHead { size: head.size, checkpoint: note.into() });
         let heads_covered = AtomicU64::new(last_heads(&*engine, &index)?.map_or(0, |as_of| as_of + 1));
+        let evidence = Evidence::of(engine.clone(), &options.dir.evidence())?;
+        evidence.clear_incoming()?;
         let writer = Writer::start(sequencer, index.clone(), Some((guard.clone(), verifier.clone())), sender)?;
         let inner = Inner {
             engine,
             index,
-            evidence: Evidence::local(&options.dir.evidence())?,
+            evidence,
             key: verifier,
             head,
             refreshed: None,
@@ -234,7 +236,7 @@ impl Ledger {
     /// # Errors
     /// As for appending.
     pub async fn say(&self, data: impl Into<Data>, dedup: &str) -> Result<Position> {
-        let done = self.submit_own(vec![self.own_draft(data, dedup)?]).await?.wait().await?;
+        let done = self.submit_own(vec![self.own_draft(data, dedup)?], &[]).await?.wait().await?;
         done.placed.first().map(|placed| placed.position).ok_or_else(|| Error::Internal("no place".to_owned()))
     }
 

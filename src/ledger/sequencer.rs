@@ -5,7 +5,7 @@
 //! 1. *decide*: idempotency keys and expected versions, request by request; nothing is changed.
 //! 2. *place*: positions, ids, times and chain links; leaves are rendered and hashed.
 //! 3. *sign*: the checkpoint of the tree with these leaves.
-//! 4. *append*: leaves, checkpoint and sealed values in one durable step of the engine. This is the commit.
+//! 4. *append*: leaves, checkpoint, sealed values and small evidence in one durable step of the engine. This is the commit.
 //! 5. *adopt*: signer and index take in what is now so.
 //!
 //! A crash before 4 ends leaves nothing; after it, step 5 is derived from the log at the next start.
@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::engine::{AppendError, Appender, Batch, Engine, Erasure, SealedValue, SubjectRecord};
+use super::engine::{AppendError, Appender, Batch, Engine, Erasure, PackedBlob, SealedValue, SubjectRecord};
 use super::index::{Addition, DedupKey, Index, StreamHead, dedup_key};
 use super::ports::{Clock, Entropy};
 use super::seal;
@@ -34,6 +34,8 @@ pub struct Request {
     pub events: Vec<Prepared>,
     /// Values sealed in them, each with the index of its event in `events`.
     pub sealed: Vec<(usize, SealedValue)>,
+    /// Small evidence that comes with them, each with the indexes of the events that name it.
+    pub evidence: Vec<(Vec<usize>, PackedBlob)>,
     /// What these events erase.
     pub erase: Erasure,
 }
@@ -43,7 +45,8 @@ impl Request {
     #[must_use]
     pub fn size(&self) -> usize {
         let sealed: usize = self.sealed.iter().map(|(_, row)| row.value.len() + 128).sum();
-        self.events.iter().map(Prepared::size_max).sum::<usize>() + sealed
+        let evidence: usize = self.evidence.iter().map(|(_, blob)| blob.packed.len() + 128).sum();
+        self.events.iter().map(Prepared::size_max).sum::<usize>() + sealed + evidence
     }
 }
 
@@ -93,6 +96,7 @@ struct Stage {
     keys: HashMap<DedupKey, u64>,
     ids: Vec<EventId>,
     sealed: Vec<SealedValue>,
+    evidence: Vec<PackedBlob>,
     erase: Erasure,
 }
 
@@ -278,8 +282,12 @@ impl Sequencer {
             // Values of duplicates among them were drawn in vain; only what a leaf names is kept.
             let new = |of: &usize| matches!(decisions.get(*of), Some(Decision::New { .. }));
             stage.sealed.extend(request.sealed.into_iter().filter(|(of, _)| new(of)).map(|(_, row)| row));
+            // What was recorded before may have been erased since: its blob must not come back with it.
+            let named = |of: &Vec<usize>| of.iter().any(new);
+            stage.evidence.extend(request.evidence.into_iter().filter(|(of, _)| named(of)).map(|(_, blob)| blob));
             stage.erase.subjects.extend(request.erase.subjects);
             stage.erase.values.extend(request.erase.values);
+            stage.erase.blobs.extend(request.erase.blobs);
         }
         Ok(placed)
     }
@@ -319,6 +327,7 @@ impl Sequencer {
             leaves: stage.leaves,
             checkpoint: Some(signed.note().to_owned()),
             sealed: stage.sealed,
+            evidence: stage.evidence,
             subjects: Vec::new(),
             erase: stage.erase,
         };

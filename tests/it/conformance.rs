@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
-use plimsoll::event::{SealedId, SubjectId};
+use plimsoll::event::{Hex32, SealedId, SubjectId};
 use plimsoll::ledger::{
-    AppendError, Appender, Batch, Engine, Erasure, Head, SealedValue, SqliteEngine, Store, SubjectRecord,
+    AppendError, Appender, Batch, Engine, Erasure, Head, PackedBlob, SealedValue, SqliteEngine, Store, SubjectRecord,
 };
 
 /// One database of the engine under test, and nothing in it at first.
@@ -67,6 +67,10 @@ fn sealed(n: u8, owner: Option<&SubjectRecord>) -> SealedValue {
 fn subject(n: u8) -> SubjectRecord {
     let identity = format!("Jané <{n}@example.com>");
     SubjectRecord { id: SubjectId::commit(&[n; 32], &identity), salt: [n; 32], identity }
+}
+
+fn blob(n: u8) -> PackedBlob {
+    PackedBlob { blake3: Hex32::from_bytes([n; 32]), packed: vec![n; 100].into() }
 }
 
 fn all(engine: &dyn Engine) -> Vec<(u64, Bytes)> {
@@ -306,8 +310,13 @@ fn erasure_goes_with_the_event_that_says_so<D: Database>() {
         let mut first = batch(0, 4);
         first.subjects = vec![jane.clone(), joan.clone()];
         first.sealed = vec![sealed(1, Some(&jane)), sealed(2, Some(&joan)), sealed(3, None), sealed(4, Some(&joan))];
+        first.evidence = vec![blob(1), blob(2)];
         appender.append(&first).unwrap();
-        let erase = Erasure { subjects: vec![jane.id.clone()], values: vec![sealed(3, None).id, sealed(4, None).id] };
+        let erase = Erasure {
+            subjects: vec![jane.id.clone()],
+            values: vec![sealed(3, None).id, sealed(4, None).id],
+            blobs: vec![blob(1).blake3],
+        };
         // Refused, it erases nothing.
         let moved = Batch { erase: erase.clone(), ..batch(3, 1) };
         assert!(matches!(appender.append(&moved), Err(AppendError::Moved { .. })));
@@ -315,7 +324,11 @@ fn erasure_goes_with_the_event_that_says_so<D: Database>() {
         appender.append(&Batch { erase: erase.clone(), ..batch(4, 1) }).unwrap();
         holds(&*engine, 5);
         // Again, and of what never was: nothing to do.
-        let again = Erasure { subjects: vec![jane.id, subject(9).id], values: vec![sealed(9, None).id] };
+        let again = Erasure {
+            subjects: vec![jane.id, subject(9).id],
+            values: vec![sealed(9, None).id],
+            blobs: vec![blob(1).blake3, blob(9).blake3],
+        };
         appender.append(&Batch { erase: again, ..batch(5, 1) }).unwrap();
     }
     let engine = database.open();
@@ -326,10 +339,31 @@ fn erasure_goes_with_the_event_that_says_so<D: Database>() {
         engine.subject(&subject(1).id).unwrap().is_none() && engine.subject_of(&subject(1).identity).unwrap().is_none()
     );
     assert!(engine.subject(&subject(2).id).unwrap().is_some());
+    assert!(engine.evidence(&blob(1).blake3).unwrap().is_none());
+    assert_eq!(engine.evidence(&blob(2).blake3).unwrap(), Some(blob(2).packed));
     // The identity may come back, under another pseudonym.
     let back = SubjectRecord { id: SubjectId::commit(&[8; 32], &subject(1).identity), salt: [8; 32], ..subject(1) };
     engine.appender().unwrap().append(&Batch { first: 6, subjects: vec![back.clone()], ..Batch::default() }).unwrap();
     assert!(engine.subject_of(&subject(1).identity).unwrap() == Some(back));
+}
+
+fn evidence_comes_with_its_event_and_is_written_over<D: Database>() {
+    let database = D::new();
+    let engine = database.open();
+    let mut appender = engine.appender().unwrap();
+    // Refused, it leaves nothing.
+    let moved = Batch { evidence: vec![blob(1)], ..batch(3, 1) };
+    assert!(matches!(appender.append(&moved), Err(AppendError::Moved { .. })));
+    assert!(engine.evidence(&blob(1).blake3).unwrap().is_none());
+    appender.append(&Batch { evidence: vec![blob(1), blob(2), blob(1)], ..batch(0, 2) }).unwrap();
+    let mended = PackedBlob { packed: b"mended".as_slice().into(), ..blob(1) };
+    appender.append(&Batch { evidence: vec![mended.clone()], ..batch(2, 1) }).unwrap();
+    drop((appender, engine));
+    let engine = database.open();
+    holds(&*engine, 3);
+    for blob in [mended, blob(2)] {
+        assert_eq!(engine.evidence(&blob.blake3).unwrap(), Some(blob.packed));
+    }
 }
 
 /// Sizes at which a batch of [`write`] ends.
@@ -405,6 +439,7 @@ fn a_backup_is_a_whole_state_though_writing_goes_on<D: Database>() {
     let mut first = batch(0, 7);
     first.subjects = vec![subject(1)];
     first.sealed = vec![sealed(1, Some(&subject(1)))];
+    first.evidence = vec![blob(1)];
     let mut appender = engine.appender().unwrap();
     appender.append(&first).unwrap();
     let dir = tempfile::tempdir().unwrap();
@@ -422,6 +457,7 @@ fn a_backup_is_a_whole_state_though_writing_goes_on<D: Database>() {
             assert!(ends_a_batch(size) && (before..=after).contains(&size), "{size} of {before} to {after}");
             holds(&*copy, size);
             assert!(copy.subject(&subject(1).id).unwrap() == Some(subject(1)));
+            assert_eq!(copy.evidence(&blob(1).blake3).unwrap(), Some(blob(1).packed));
             assert!(copy.sealed(&sealed(1, None).id).unwrap() == Some(sealed(1, Some(&subject(1)))));
         }
         writing.join().unwrap();
@@ -454,6 +490,7 @@ macro_rules! conforms {
             a_batch_that_cannot_be_applied_leaves_no_trace,
             people_come_without_events_and_do_not_move_the_head,
             erasure_goes_with_the_event_that_says_so,
+            evidence_comes_with_its_event_and_is_written_over,
             readers_see_whole_batches_only_while_somebody_writes,
             a_reader_in_the_middle_of_a_read_does_not_hold_up_the_writer,
             a_backup_is_a_whole_state_though_writing_goes_on,

@@ -335,10 +335,11 @@ impl Run {
         let now = self.ledger().clock().now();
         self.ledger = None;
         let data = self.house.data();
+        let engine = plimsoll::ledger::open_engine_read_only(&data).unwrap();
         let checks = Checks {
-            engine: plimsoll::ledger::open_engine_read_only(&data).unwrap(),
+            engine: engine.clone(),
             index: Index::as_stored(&data.index(), key.name()).map(Arc::new),
-            evidence: Some(plimsoll::ledger::Evidence::local(&data.evidence()).unwrap()),
+            evidence: Some(plimsoll::ledger::Evidence::of(engine.clone(), &data.evidence()).unwrap()),
             guard: Some(Guard::new(data.guard())),
             remembered: self.checkpoints.first().map(ToString::to_string),
             threads: 2,

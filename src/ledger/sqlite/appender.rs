@@ -82,6 +82,15 @@ impl SqliteAppender {
                     insert.execute(params![row.id.as_str(), owner, row.salt, row.value])?;
                 }
             }
+            if !batch.evidence.is_empty() {
+                let mut insert = transaction.prepare_cached(
+                    "INSERT INTO evidence (blake3, packed) VALUES (?1, ?2) \
+                     ON CONFLICT (blake3) DO UPDATE SET packed = excluded.packed",
+                )?;
+                for blob in &batch.evidence {
+                    insert.execute(params![blob.blake3.to_bytes(), &blob.packed[..]])?;
+                }
+            }
             for row in &batch.subjects {
                 transaction
                     .prepare_cached("INSERT INTO subject (id, salt, identity) VALUES (?1, ?2, ?3)")?
@@ -93,6 +102,9 @@ impl SqliteAppender {
             }
             for value in &batch.erase.values {
                 transaction.execute("DELETE FROM sealed WHERE id = ?1", [value.as_str()])?;
+            }
+            for blob in &batch.erase.blobs {
+                transaction.execute("DELETE FROM evidence WHERE blake3 = ?1", [blob.to_bytes()])?;
             }
         }
         transaction.commit()?;
@@ -111,7 +123,9 @@ impl Appender for SqliteAppender {
         if let Some(size) = self.apply(batch).map_err(|error| self.judge(error))? {
             return Err(AppendError::Moved { size: to_u64(size).map_err(AppendError::Fatal)? });
         }
-        let bytes: usize = batch.leaves.iter().map(|leaf| leaf.len() + 40).sum::<usize>() + 32_768;
+        // A blob's row goes to the right edge, its key to any page of the unique index.
+        let evidence: usize = batch.evidence.iter().map(|blob| blob.packed.len() + 16_384).sum();
+        let bytes: usize = batch.leaves.iter().map(|leaf| leaf.len() + 40).sum::<usize>() + evidence + 32_768;
         self.since_checkpoint += bytes;
         self.since_restart += bytes;
         if batch.erase != super::super::engine::Erasure::default() {

@@ -12,10 +12,14 @@ use super::super::error::{to_i64, to_u64};
 use super::super::{Error, Result};
 use super::appender::SqliteAppender;
 use super::connection::{Access, Readers, Store, schema_version};
-use crate::event::{SealedId, SubjectId};
+use crate::event::{Hex32, SealedId, SubjectId};
 
 /// The schema and its numbered steps; the position in the list is the schema's version.
-const STEPS: &[&str] = &[include_str!("../../../schema/ledger/sqlite.sql")];
+const STEPS: &[&str] =
+    &[include_str!("../../../schema/ledger/sqlite.sql"), include_str!("../../../schema/ledger/sqlite-2.sql")];
+
+/// The schema since which small evidence is kept here.
+const WITH_EVIDENCE: usize = 2;
 
 /// How many read connections are kept open. Two cores serve few reads at once; each costs up to 4 MB of cache.
 const READERS_KEPT: usize = 4;
@@ -49,7 +53,8 @@ impl SqliteEngine {
         let engine = Self::over(store);
         engine.readers.with(|connection| {
             let version = schema_version(connection)?;
-            if version == STEPS.len() {
+            // An older one has less in it, and can be read all the same; who opens it for writing brings it up.
+            if (1..=STEPS.len()).contains(&version) {
                 Ok(())
             } else {
                 let path = engine.store.path().display();
@@ -150,6 +155,17 @@ impl Engine for SqliteEngine {
         self.readers.with(|connection| {
             let mut statement = connection.prepare_cached("SELECT id, owner, salt, value FROM sealed WHERE id = ?1")?;
             statement.query([id.as_str()])?.next()?.map(sealed_row).transpose()
+        })
+    }
+
+    fn evidence(&self, blake3: &Hex32) -> Result<Option<Bytes>> {
+        self.readers.with(|connection| {
+            if schema_version(connection)? < WITH_EVIDENCE {
+                return Ok(None);
+            }
+            let mut statement = connection.prepare_cached("SELECT packed FROM evidence WHERE blake3 = ?1")?;
+            let packed: Option<Vec<u8>> = statement.query_row([blake3.to_bytes()], |row| row.get(0)).optional()?;
+            Ok(packed.map(Bytes::from))
         })
     }
 

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use plimsoll::api::draft_to_proto;
 use plimsoll::api::proto::v1 as pb;
 use plimsoll::event::ledger::{ErasureGround, SubjectErased};
-use plimsoll::event::{Draft, SealedId, SubjectId};
+use plimsoll::event::{Draft, Hex32, SealedId, SubjectId};
 use plimsoll::ledger::verify::{Checks, verify};
 use plimsoll::ledger::{
     Appender, Clock, DataDir, Engine, Filter, Guard, Head, Index, LeafVisitor, Ledger, PageLimit, Result, SealedValue,
@@ -97,6 +97,9 @@ impl Engine for Meanwhile {
     }
     fn sealed(&self, id: &SealedId) -> Result<Option<SealedValue>> {
         self.engine.sealed(id)
+    }
+    fn evidence(&self, blake3: &Hex32) -> Result<Option<Bytes>> {
+        self.engine.evidence(blake3)
     }
     fn subject(&self, id: &SubjectId) -> Result<Option<SubjectRecord>> {
         self.engine.subject(id)

@@ -9,8 +9,8 @@ use std::time::Duration;
 use plimsoll::event::ledger::{ErasureGround, SubjectErased};
 use plimsoll::event::{Draft, EventId, Recorded};
 use plimsoll::ledger::{
-    Acknowledged, Creation, Engine, Entropy, Error, Filter, Index, Kind, Ledger, Options, PageLimit, SqliteEngine,
-    Store,
+    Acknowledged, Creation, Engine, Entropy, Error, Filter, Index, Kind, Ledger, Options, PageLimit, SmallBlob,
+    SqliteEngine, Store,
 };
 use plimsoll_test_vfs::{Effect, Fault, Operation, Vfs, ffi};
 
@@ -42,11 +42,20 @@ impl Rig {
 /// A request and what came of it.
 struct Told {
     drafts: Vec<Draft>,
+    evidence: Vec<SmallBlob>,
     answer: Result<Acknowledged, Error>,
 }
 
 fn drafts(from: u64, to: u64) -> Vec<Draft> {
     (from..to).map(|n| draft(STREAM, n)).collect()
+}
+
+/// The drafts with a small blob that they all name.
+fn with_evidence(mut drafts: Vec<Draft>) -> (Vec<Draft>, Vec<SmallBlob>) {
+    let body = format!("{{\"what\":\"{}\"}}", drafts[0].dedup);
+    let blob = SmallBlob::new("application/json".parse().unwrap(), body.into()).unwrap();
+    drafts.iter_mut().for_each(|draft| draft.evidence.push(blob.reference().clone()));
+    (drafts, vec![blob])
 }
 
 /// Appends of several shapes: plain, with a person and a text to seal, an erasure, which also cuts the write-ahead log.
@@ -62,8 +71,9 @@ async fn scenario(ledger: &Ledger, reads_work: bool) -> Vec<Told> {
             },
             step => drafts(10 * step, 10 * step + 1 + step),
         };
+        let (drafts, evidence) = if step % 2 == 0 { with_evidence(drafts) } else { (drafts, Vec::new()) };
         let before = ledger.head();
-        let answer = ledger.append(drafts.clone()).await;
+        let answer = ledger.append_with(drafts.clone(), &evidence).await;
         match &answer {
             Ok(_) => assert!(!stopped, "nothing is acknowledged by a writer that has stopped"),
             Err(Error::CannotWrite { .. }) => {
@@ -87,7 +97,7 @@ async fn scenario(ledger: &Ledger, reads_work: bool) -> Vec<Told> {
         if reads_work {
             read_all(ledger);
         }
-        told.push(Told { drafts, answer });
+        told.push(Told { drafts, evidence, answer });
     }
     told
 }
@@ -130,7 +140,7 @@ async fn settle(ledger: &Ledger, rig: &Rig, told: &[Told]) {
         assert_eq!(Recorded::parse(leaf).unwrap().envelope().dedup.as_str(), dedup);
     }
     for request in told {
-        ledger.append(request.drafts.clone()).await.unwrap();
+        ledger.append_with(request.drafts.clone(), &request.evidence).await.unwrap();
     }
     let recorded = keys(&leaves(&**ledger.engine()));
     let distinct: BTreeSet<_> = recorded.iter().cloned().collect();
@@ -327,5 +337,5 @@ async fn a_writer_that_panics_is_known_to_have_ended_and_reads_go_on() {
     assert_eq!(ledger.head().size, before.size);
     drop(ledger);
     let ledger = rig.open().await.unwrap();
-    settle(&ledger, &rig, &[Told { drafts: drafts(0, 3), answer: Ok(before) }]).await;
+    settle(&ledger, &rig, &[Told { drafts: drafts(0, 3), evidence: Vec::new(), answer: Ok(before) }]).await;
 }

@@ -9,6 +9,7 @@ mod alongside;
 mod commit;
 mod corruption;
 mod erasure;
+mod evidence;
 mod kill;
 mod power;
 mod processes;

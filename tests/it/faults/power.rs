@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use plimsoll::event::{Data, SealedId, Subject};
-use plimsoll::ledger::{DataDir, Engine, Index, Options, Request, SqliteEngine, Store};
+use plimsoll::event::{Data, Hex32, SealedId, Subject};
+use plimsoll::ledger::{DataDir, Engine, Index, Options, PackedBlob, Request, SqliteEngine, Store};
 use plimsoll_test_vfs::image::{Chance, Everything, Fate, Nothing, TornLast, after_power_loss};
 use plimsoll_test_vfs::{Change, Logged, Vfs};
 
@@ -18,6 +18,8 @@ struct Known {
     size: u64,
     /// Sealed values that must be there, and those that must not, as far as acknowledged.
     sealed: BTreeMap<SealedId, Option<String>>,
+    /// Small blobs that must be there.
+    evidence: Vec<PackedBlob>,
 }
 
 struct Run {
@@ -37,21 +39,27 @@ fn record(store: impl Fn(Store) -> Store, batches: u64) -> Run {
     let clock = Arc::new(FixedClock::new());
     let index = Arc::new(Index::in_memory());
     let mut sequencer = sequencer(engine.clone(), index, clock.clone(), entropy.clone());
-    let mut known = vec![Known { logged: 0, size: 0, sealed: BTreeMap::new() }];
+    let mut known = vec![Known { logged: 0, size: 0, sealed: BTreeMap::new(), evidence: Vec::new() }];
+    let mut evidence = Vec::new();
     let mut values: BTreeMap<SealedId, Option<String>> = BTreeMap::new();
     let mut commit = |sequencer: &mut plimsoll::ledger::Sequencer, request: Request, gone: &[SealedId]| {
         let rows: Vec<_> = request.sealed.iter().map(|(_, row)| (row.id.clone(), Some(row.value.clone()))).collect();
+        evidence.extend(request.evidence.iter().map(|(_, blob)| blob.clone()));
         let done = sequencer.commit(vec![request]).pop().unwrap().unwrap();
         values.extend(rows);
         values.extend(gone.iter().map(|id| (id.clone(), None)));
-        known.push(Known { logged: vfs.logged(), size: done.size, sealed: values.clone() });
+        let (sealed, evidence) = (values.clone(), evidence.clone());
+        known.push(Known { logged: vfs.logged(), size: done.size, sealed, evidence });
     };
     commit(&mut sequencer, birth(), &[]);
     let mut owned: Vec<SealedId> = Vec::new();
     for n in 0..batches {
         clock.advance(1000);
         let drafts: Vec<_> = (0..1 + n * n % 7).map(|k| draft("repo/example.com/app", 100 * n + k)).collect();
-        commit(&mut sequencer, plain(&drafts), &[]);
+        let mut request = plain(&drafts);
+        let (blake3, packed) = (blake3::hash(&n.to_le_bytes()), format!("blob {n} {}", "y".repeat(200)).into());
+        request.evidence.push((vec![0], PackedBlob { blake3: Hex32::from_bytes(blake3.into()), packed }));
+        commit(&mut sequencer, request, &[]);
         if n % 3 == 0 {
             let author = sequencer.subjects(&[format!("Jane {}", n % 2)]).unwrap().pop().unwrap();
             let request = sealed(10_000 + 10 * n, &author, &format!("message {n} {}", "x".repeat(300)), &*entropy);
@@ -111,6 +119,12 @@ async fn check(run: &Run, prefix: usize, files: &BTreeMap<PathBuf, Vec<u8>>) -> 
             if there != *value {
                 return Err(format!("sealed value {id}: {there:?}, and it must be {value:?}"));
             }
+        }
+    }
+    for blob in &acknowledged.evidence {
+        let there = ledger.engine().evidence(&blob.blake3).map_err(|error| error.to_string())?;
+        if there.as_ref() != Some(&blob.packed) {
+            return Err(format!("blob {}: {there:?}", blob.blake3));
         }
     }
     let done = ledger.append(vec![draft("repo/example.com/app", 999_999)]).await.map_err(|error| error.to_string())?;

@@ -40,6 +40,24 @@ pub async fn post(address: SocketAddr, path: &str, headers: &[(&str, &str)], bod
     parse(&answer)
 }
 
+/// `POST path` to a server that may die: the body of its answer, if it was a whole one of status 200.
+pub async fn try_post(address: SocketAddr, path: &str, body: &[u8]) -> Option<Vec<u8>> {
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    let mut stream = TcpStream::connect(address).await.ok()?;
+    stream.write_all(head.as_bytes()).await.ok()?;
+    stream.write_all(body).await.ok()?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.ok()?;
+    let end = answer.windows(4).position(|window| window == b"\r\n\r\n")?;
+    let head = String::from_utf8(answer[..end].to_vec()).ok()?.to_ascii_lowercase();
+    let length: usize = head.split("content-length:").nth(1)?.lines().next()?.trim().parse().ok()?;
+    let body = answer.split_off(end + 4);
+    (head.starts_with("http/1.1 200") && body.len() == length).then_some(body)
+}
+
 /// A request without a body.
 pub async fn request(address: SocketAddr, method: &str, path: &str) -> Answer {
     let head = format!("{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");

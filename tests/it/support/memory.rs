@@ -6,10 +6,10 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
-use plimsoll::event::{SealedId, SubjectId};
+use plimsoll::event::{Hex32, SealedId, SubjectId};
 use plimsoll::ledger::{
-    AppendError, Appender, Batch, Engine, Error, Head, LeafVisitor, Result, SealedValue, SqliteEngine, Store,
-    SubjectRecord,
+    AppendError, Appender, Batch, Engine, Error, Head, LeafVisitor, PackedBlob, Result, SealedValue, SqliteEngine,
+    Store, SubjectRecord,
 };
 
 /// How an append is to fail.
@@ -34,6 +34,7 @@ struct State {
     leaves: Vec<Bytes>,
     checkpoints: BTreeMap<u64, String>,
     sealed: HashMap<SealedId, SealedValue>,
+    evidence: BTreeMap<String, Bytes>,
     subjects: HashMap<SubjectId, SubjectRecord>,
     strike: Option<Strike>,
     struck: bool,
@@ -85,8 +86,12 @@ impl State {
             self.subjects.remove(subject);
             self.sealed.retain(|_, row| row.owner.as_ref() != Some(subject));
         }
+        self.evidence.extend(batch.evidence.iter().map(|blob| (blob.blake3.to_string(), blob.packed.clone())));
         for value in &batch.erase.values {
             self.sealed.remove(value);
+        }
+        for blob in &batch.erase.blobs {
+            self.evidence.remove(blob.as_str());
         }
         Ok(())
     }
@@ -138,6 +143,10 @@ impl Engine for MemoryEngine {
         Ok(self.state().sealed.get(id).cloned())
     }
 
+    fn evidence(&self, blake3: &Hex32) -> Result<Option<Bytes>> {
+        Ok(self.state().evidence.get(blake3.as_str()).cloned())
+    }
+
     fn subject(&self, id: &SubjectId) -> Result<Option<SubjectRecord>> {
         Ok(self.state().subjects.get(id).cloned())
     }
@@ -157,6 +166,7 @@ impl Engine for MemoryEngine {
         let beside = Batch {
             sealed: state.sealed.values().cloned().collect(),
             subjects: state.subjects.values().cloned().collect(),
+            evidence: state.evidence.iter().map(|(blake3, packed)| packed_blob(blake3, packed)).collect(),
             ..Batch::default()
         };
         let mut batches = vec![beside];
@@ -173,6 +183,10 @@ impl Engine for MemoryEngine {
         drop(copy);
         Ok(std::fs::metadata(to).map_err(|error| Error::io("cannot read the size of", to, error))?.len())
     }
+}
+
+fn packed_blob(blake3: &str, packed: &Bytes) -> PackedBlob {
+    PackedBlob { blake3: blake3.parse().unwrap(), packed: packed.clone() }
 }
 
 struct MemoryAppender {

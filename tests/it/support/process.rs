@@ -34,6 +34,8 @@ pub struct Server {
     child: Child,
     /// `http://127.0.0.1:PORT` of gRPC; none before it is ready.
     pub url: Option<String>,
+    /// Where HTTP is; none before it is ready.
+    pub http: Option<std::net::SocketAddr>,
 }
 
 impl Server {
@@ -48,7 +50,7 @@ impl Server {
     pub fn spawn_with(mut command: Command) -> Self {
         command.args(["serve", "--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0"]);
         let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        Self { child, url: None }
+        Self { child, url: None, http: None }
     }
 
     pub fn pid(&self) -> u32 {
@@ -64,6 +66,7 @@ impl Server {
         assert!(!line.is_empty(), "it ended: {ended}");
         let addresses: serde_json::Value = serde_json::from_str(&line).unwrap();
         self.url = Some(format!("http://{}", addresses["grpc"].as_str().unwrap()));
+        self.http = Some(addresses["http"].as_str().unwrap().parse().unwrap());
         // Drained for as long as it runs: a full pipe would stop it.
         let mut complaints = self.child.stderr.take().unwrap();
         std::thread::Builder::new()

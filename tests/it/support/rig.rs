@@ -96,7 +96,7 @@ pub fn verified(ledger: &Ledger, dir: &DataDir) -> Report {
         engine: ledger.engine().clone(),
         key: ledger.key().clone(),
         index: Some(ledger.index().clone()),
-        evidence: Some(Evidence::local(&dir.evidence()).unwrap()),
+        evidence: Some(Evidence::of(ledger.engine().clone(), &dir.evidence()).unwrap()),
         guard: Some(Guard::new(dir.guard())),
         remembered: None,
         threads: 1,
