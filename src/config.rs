@@ -28,6 +28,8 @@ pub struct Config {
     pub heads_seconds: Option<u64>,
     /// Most bytes of a body that a webhook may send, compressed or not.
     pub body_bytes_max: Option<usize>,
+    /// Most bytes of a document that is handed in, decompressed.
+    pub document_bytes_max: Option<u64>,
     /// Webhooks by name, which is the end of their path.
     #[serde(default)]
     pub webhooks: BTreeMap<String, Webhook>,
@@ -133,6 +135,7 @@ impl Config {
     pub fn intake(&self) -> Result<crate::ingest::Settings, String> {
         let mut settings = crate::ingest::Settings { targets: self.targets.clone(), ..Default::default() };
         settings.body_bytes_max = self.body_bytes_max.unwrap_or(settings.body_bytes_max);
+        settings.document_bytes_max = self.document_bytes_max.unwrap_or(settings.document_bytes_max);
         for (name, webhook) in &self.webhooks {
             let at = format!("webhooks.{name}");
             let files = [&webhook.secret_file, &webhook.next_secret_file].into_iter().flatten();

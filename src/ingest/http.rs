@@ -9,12 +9,15 @@ use axum::routing::post;
 use bytes::Bytes;
 use serde_json::json;
 
-use super::{Accepted, Headers, Intake, Reason, Refusal, Rejection};
+use super::{Accepted, Headers, Intake, Reason, Refusal, Rejection, document_http};
 use crate::ledger::Kind;
 
 /// The routes into a ledger.
 pub fn router(intake: Intake) -> Router {
-    Router::new().route("/webhooks/{source}", post(webhook)).with_state(intake)
+    Router::new()
+        .route("/webhooks/{source}", post(webhook))
+        .route("/v1/evidence", post(document_http::hand_in))
+        .with_state(intake)
 }
 
 async fn webhook(State(intake): State<Intake>, Path(source): Path<String>, request: Request) -> Response {

@@ -8,10 +8,13 @@ use bytes::Bytes;
 use tokio::sync::{Mutex, MutexGuard, broadcast};
 
 use super::authentication::Secrets;
+use super::document::{self, Body, Incoming};
 use super::registry::TagBook;
+use super::upload::About;
 use super::{Counters, Delivery, Events, Headers, Reason, Rejection, SYSTEMS, Settings, System, Targets, redact};
 use crate::event::{Draft, EventId, EvidenceRef, MediaType, Source, Timestamp};
-use crate::ledger::{self, Ledger};
+use crate::ledger::{self, Ledger, SMALL_BLOB_MAX, SmallBlob};
+use crate::report::Kind;
 
 /// A webhook that is served.
 #[derive(Debug, Clone)]
@@ -37,12 +40,18 @@ struct Inner {
     hooks: BTreeMap<String, Hook>,
     targets: Targets,
     body_bytes_max: usize,
+    document_bytes_max: u64,
+    /// How many documents may be read at once: each may hold what [`super::document`] keeps in memory.
+    documents: tokio::sync::Semaphore,
     counters: Counters,
     /// Held from a decision about tags until what was decided is recorded.
     tags: Mutex<TagBook>,
     /// URLs of repositories in which something is new.
     repositories: broadcast::Sender<String>,
 }
+
+/// Documents that are read at once. One may take 200 MB of memory; a third waits its turn.
+const DOCUMENTS_MAX: usize = 2;
 
 /// An event that a delivery became.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -118,6 +127,8 @@ impl Intake {
             hooks: settings.hooks()?,
             targets: Targets::new(settings.targets)?,
             body_bytes_max: settings.body_bytes_max,
+            document_bytes_max: settings.document_bytes_max,
+            documents: tokio::sync::Semaphore::new(DOCUMENTS_MAX),
             counters: Counters::default(),
             tags: Mutex::default(),
             repositories: broadcast::channel(1_000).0,
@@ -129,6 +140,12 @@ impl Intake {
     #[must_use]
     pub fn body_bytes_max(&self) -> usize {
         self.inner.body_bytes_max
+    }
+
+    /// Most bytes of a document that is handed in, decompressed.
+    #[must_use]
+    pub fn document_bytes_max(&self) -> u64 {
+        self.inner.document_bytes_max
     }
 
     /// The ledger that it leads into.
@@ -185,6 +202,64 @@ impl Intake {
         tracing::warn!(source, reason, n, "not taken: {refusal}");
     }
 
+    /// Takes in a document that is handed in, read from `reader`. What it becomes is durable on return.
+    ///
+    /// # Errors
+    /// [`Refusal`]; nothing was recorded, and nothing of the document is left.
+    pub async fn hand_in(
+        &self,
+        kind: Option<Kind>,
+        about: About,
+        reader: impl std::io::Read + Send + 'static,
+    ) -> Result<Accepted, Refusal> {
+        let taken = self.take_document(kind, about, reader).await;
+        match &taken {
+            Ok((format, accepted)) => {
+                let new = accepted.events.iter().any(|event| !event.duplicate);
+                self.inner.counters.count(format, if new { "recorded" } else { "known" });
+            }
+            Err((format, refusal)) => self.refused(format, refusal),
+        }
+        taken.map(|(_, accepted)| accepted).map_err(|(_, refusal)| refusal)
+    }
+
+    /// Returns the format's name with what came of it; `document` where it was not found out.
+    async fn take_document(
+        &self,
+        kind: Option<Kind>,
+        about: About,
+        reader: impl std::io::Read + Send + 'static,
+    ) -> Result<(&'static str, Accepted), (&'static str, Refusal)> {
+        let unread = |refusal| ("document", refusal);
+        let ledger = &self.inner.ledger;
+        let closed = |_| unread(ledger::Error::Internal("no documents are read any more".to_owned()).into());
+        let _permit = self.inner.documents.acquire().await.map_err(closed)?;
+        let evidence = ledger.evidence().clone();
+        let received_at = ledger.clock().now();
+        let bytes_max = self.inner.document_bytes_max;
+        let span = tracing::Span::current();
+        let reading = tokio::task::spawn_blocking(move || {
+            let incoming = Incoming { kind, about: &about, received_at, bytes_max };
+            span.in_scope(|| document::read(reader, &incoming, &evidence, &mut ()))
+        });
+        let read = reading.await.map_err(|error| {
+            unread(ledger::Error::Internal(format!("the reading of a document failed: {error}")).into())
+        })?;
+        let read = read.map_err(|(format, refusal)| (format.map_or("document", |format| format.name), refusal))?;
+        let (name, redactions, reference) = (read.format.name, read.redactions, read.body.reference().clone());
+        let recorded = async {
+            let small = match read.body {
+                Body::Small(blob) => Some(blob),
+                Body::Large(blob) => ledger.evidence().keep(blob).await.map(|_| None)?,
+            };
+            self.record(read.events, &read.source, &reference, small.as_ref()).await
+        };
+        match recorded.await {
+            Ok(events) => Ok((name, Accepted { events, redactions, ..Accepted::default() })),
+            Err(error) => Err((name, error.into())),
+        }
+    }
+
     async fn take(&self, name: &str, headers: &Headers, body: Bytes) -> Result<Accepted, Refusal> {
         let hook = self.inner.hooks.get(name).ok_or_else(|| {
             Rejection::new(Reason::UnknownSource, format!("there is no webhook {name:?}: see `plimsoll sources`"))
@@ -196,35 +271,36 @@ impl Intake {
         let taken = opened(hook, headers, body, self.inner.body_bytes_max)?;
         let events = normalised(hook, headers, &taken, received_at, &self.inner.targets)?;
         let passed_over = events.passed_over.clone();
-        if !events.drafts.is_empty() || !events.tags.is_empty() {
-            self.inner.ledger.evidence().put(taken.evidence.media_type.clone(), &taken.body).await?;
-        }
-        let recorded = self.record(events, &hook.source, &taken.evidence).await?;
-        Ok(Accepted { events: recorded, passed_over, redactions: taken.redactions })
+        let (redactions, reference) = (taken.redactions, taken.evidence.clone());
+        let small = if events.drafts.is_empty() && events.tags.is_empty() { None } else { self.kept(taken).await? };
+        let events = self.record(events, &hook.source, &reference, small.as_ref()).await?;
+        Ok(Accepted { events, passed_over, redactions })
     }
 
-    /// Records what a payload became, with what its tags mean. The evidence must be stored by now.
+    /// Records what a payload became, with what its tags mean. The evidence must be stored by now, or come with it.
     ///
     /// # Errors
-    /// As [`Ledger::append`].
+    /// As [`Ledger::append_with`].
     pub async fn record(
         &self,
         events: Events,
         source: &Source,
         evidence: &EvidenceRef,
+        small: Option<&SmallBlob>,
     ) -> Result<Vec<Recorded>, ledger::Error> {
+        let small = small.map_or(&[][..], std::slice::from_ref);
         let mut recorded = if events.drafts.is_empty() {
             Vec::new()
         } else if events.repeats {
-            self.append_new(events.drafts).await?
+            self.append_new(events.drafts, small).await?
         } else {
-            self.append(events.drafts).await?
+            self.append(events.drafts, small).await?
         };
         if !events.tags.is_empty() {
             let mut book = self.tags().await?;
             let draft = |error| ledger::Error::Draft { index: 0, error };
             let drafts = book.drafts(events.tags, source, evidence).map_err(draft)?;
-            recorded.extend(self.append_new(drafts).await?);
+            recorded.extend(self.append_new(drafts, small).await?);
         }
         for url in events.repositories {
             // An error means that nobody polls.
@@ -251,7 +327,7 @@ impl Intake {
 
     /// Appends what is not known under its key yet. Of the rest, what was said first stands, in whatever words it is said
     /// again.
-    async fn append_new(&self, drafts: Vec<Draft>) -> Result<Vec<Recorded>, ledger::Error> {
+    async fn append_new(&self, drafts: Vec<Draft>, small: &[SmallBlob]) -> Result<Vec<Recorded>, ledger::Error> {
         let ledger = &self.inner.ledger;
         loop {
             let (mut recorded, mut new) = (Vec::new(), Vec::new());
@@ -264,7 +340,7 @@ impl Intake {
             if new.is_empty() {
                 return Ok(recorded);
             }
-            match self.append(new).await {
+            match self.append(new, small).await {
                 // Somebody else was told the same at the same time.
                 Err(ledger::Error::DedupConflict { .. }) => {}
                 Err(error) => return Err(error),
@@ -276,13 +352,23 @@ impl Intake {
         }
     }
 
-    /// Appends drafts whose evidence is stored.
+    /// Stores a body in a file, or returns it where it is small enough to be committed with its events.
+    async fn kept(&self, taken: Taken) -> Result<Option<SmallBlob>, ledger::Error> {
+        let media_type = taken.evidence.media_type;
+        if taken.body.len() <= SMALL_BLOB_MAX {
+            return SmallBlob::new(media_type, taken.body.into()).map(Some);
+        }
+        self.inner.ledger.evidence().put(media_type, &taken.body).await?;
+        Ok(None)
+    }
+
+    /// Appends drafts whose evidence is stored, or comes with them.
     ///
     /// # Errors
-    /// As [`Ledger::append`].
-    pub async fn append(&self, drafts: Vec<Draft>) -> Result<Vec<Recorded>, ledger::Error> {
+    /// As [`Ledger::append_with`].
+    pub async fn append(&self, drafts: Vec<Draft>, small: &[SmallBlob]) -> Result<Vec<Recorded>, ledger::Error> {
         let said = drafts.clone();
-        let acknowledged = self.inner.ledger.append(drafts).await?;
+        let acknowledged = self.inner.ledger.append_with(drafts, small).await?;
         let placed = said.iter().zip(acknowledged.placed);
         let recorded = placed.map(|(draft, at)| Recorded::of(draft, at.position.to_string(), at.id, at.duplicate));
         Ok(recorded.collect())

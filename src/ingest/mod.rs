@@ -7,6 +7,8 @@
 pub mod authentication;
 mod counters;
 mod delivery;
+pub mod document;
+mod document_http;
 pub mod git;
 pub mod http;
 pub mod images;

@@ -15,6 +15,8 @@ pub struct Settings {
     pub targets: Vec<TargetRule>,
     /// Most bytes of a body that are taken, compressed or not.
     pub body_bytes_max: usize,
+    /// Most bytes of a document that is handed in, decompressed.
+    pub document_bytes_max: u64,
 }
 
 /// A webhook.
@@ -29,9 +31,10 @@ pub struct WebhookSettings {
 }
 
 impl Default for Settings {
-    /// Nothing configured, and bodies of up to 32 MiB: forges send up to 25 MiB.
+    /// Nothing configured; bodies of up to 32 MiB, as forges send up to 25 MiB; documents of up to 512 MiB, which is twice
+    /// what the largest bills of materials have.
     fn default() -> Self {
-        Self { webhooks: BTreeMap::new(), targets: Vec::new(), body_bytes_max: 32 << 20 }
+        Self { webhooks: BTreeMap::new(), targets: Vec::new(), body_bytes_max: 32 << 20, document_bytes_max: 512 << 20 }
     }
 }
 

@@ -80,7 +80,7 @@ pub fn events(
     let repository = about.repository.as_deref().map(repository_stream).transpose()?;
     let commit = about.commit.clone().or_else(|| report.named.commit.clone());
     let streams = streams(kind, about, &report.named, repository.as_ref(), commit.as_ref())?;
-    let source = about.source.clone().map_or_else(|| "report".parse(), Ok)?;
+    let source = source(about)?;
     let tags = tag(about, &report.named, occurred_at).into_iter().collect();
     let mut events = Events { tags, ..Events::default() };
     for stream in streams {
@@ -100,6 +100,14 @@ pub fn events(
         }
     }
     Ok(events)
+}
+
+/// Who says what a document says: whoever is named, else the report itself.
+///
+/// # Errors
+/// None in practice.
+pub fn source(about: &About) -> Result<Source, Rejection> {
+    Ok(about.source.clone().map_or_else(|| "report".parse(), Ok)?)
 }
 
 /// The tag that is given, or that a report was made by, where it names one and the digest it led to.

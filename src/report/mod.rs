@@ -15,7 +15,7 @@ pub mod value;
 pub use details::{Component, Details, Finding, Severity};
 pub use document::Document;
 pub use rejection::{Reason, Rejection};
-pub use sketch::{Shape, Sketch};
+pub use sketch::{HEAD, Shape, Sketch};
 
 use crate::event::{Data, Digest, GitOid, Hex32, Timestamp};
 

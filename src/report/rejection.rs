@@ -57,6 +57,8 @@ reasons! {
     UnsupportedVersion = "unsupported_version", 422;
     /// A header that must be there is not.
     MissingHeader = "missing_header", 400;
+    /// A parameter of the request is unknown, or has a value that it cannot have.
+    BadParameter = "bad_parameter", 400;
     /// A field that must be there is not.
     MissingField = "missing_field", 422;
     /// A field has a value that it cannot have.

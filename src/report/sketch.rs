@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 /// How many bytes of a document are looked at.
-pub(super) const HEAD: usize = 64 << 10;
+pub const HEAD: usize = 64 << 10;
 
 /// The outer form of a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
