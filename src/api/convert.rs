@@ -117,7 +117,7 @@ fn evidence_from_proto(reference: pb::EvidenceRef) -> Result<EvidenceRef, event:
     })
 }
 
-fn evidence_to_proto(reference: &EvidenceRef) -> pb::EvidenceRef {
+pub(super) fn evidence_to_proto(reference: &EvidenceRef) -> pb::EvidenceRef {
     pb::EvidenceRef {
         media_type: reference.media_type.to_string(),
         size: reference.size.0,

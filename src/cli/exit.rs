@@ -78,12 +78,18 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
 
 impl From<ledger::Error> for Exit {
     fn from(error: ledger::Error) -> Self {
+        Self::from(&error)
+    }
+}
+
+impl From<&ledger::Error> for Exit {
+    fn from(error: &ledger::Error) -> Self {
         let code = match error.kind() {
             Kind::Invalid => 2,
             Kind::NotFound | Kind::Conflict | Kind::Refused | Kind::Corrupt | Kind::Internal => 1,
             Kind::Unavailable => 3,
         };
-        Self { code, message: chain(&error) }
+        Self { code, message: chain(error) }
     }
 }
 

@@ -2,12 +2,14 @@
 
 mod access;
 mod bench;
+mod evidence;
 mod exit;
 mod follow;
 mod import;
 mod keep;
 mod normalise;
 mod record;
+mod report;
 mod serve;
 mod show;
 mod verify;
@@ -92,8 +94,11 @@ enum Command {
     /// Record what is there already
     #[command(subcommand)]
     Import(import::Import),
-    /// Record an event of any type, from flags or from JSON on standard input
+    /// Record a document, or an event of any type from flags or from JSON on standard input
     Record(record::Record),
+    /// What events name: documents and payloads as they came in
+    #[command(subcommand)]
+    Evidence(evidence::Evidence),
     /// Print the events that a payload would become, and record nothing
     Normalise(normalise::Normalise),
     /// List every source with its formats and versions
@@ -157,6 +162,7 @@ async fn dispatch(cli: Cli) -> Result<Outcome, Exit> {
         Command::Serve(args) => Box::pin(serve::serve(&settings, args)).await,
         Command::Import(import::Import::Git(args)) => Box::pin(import::git(&settings, args)).await,
         Command::Record(args) => Box::pin(record::record(&settings, args)).await,
+        Command::Evidence(args) => Box::pin(evidence::evidence(&settings, args)).await,
         Command::Normalise(args) => normalise::normalise(&settings, &args),
         Command::Sources => normalise::sources(&settings),
         Command::Log(args) => Box::pin(show::log(&settings, args)).await,

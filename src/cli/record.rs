@@ -1,4 +1,4 @@
-//! `record`: any event, from flags or standard input.
+//! `record`: any event, from flags or standard input. Documents are [`report`]'s.
 
 use std::io::Read;
 
@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 
 use super::access::Access;
 use super::exit::{Exit, Outcome};
+use super::report::{self, Handed};
 use super::{Settings, print};
 use crate::app::RawDraft;
 use crate::event::{Digest, Draft, GitOid};
@@ -14,9 +15,13 @@ use crate::ingest::upload::About;
 use crate::ledger::{Clock, Entropy, SystemClock, SystemEntropy};
 
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(super) struct Record {
+    #[command(subcommand)]
+    document: Option<Handed>,
     /// The type, e.g. `sync.succeeded`; `-` reads whole drafts in JSON from standard input, one after another
-    event_type: String,
+    #[arg(required = true)]
+    event_type: Option<String>,
     /// The stream, e.g. `target/production/churn-api`
     #[arg(long, default_value = "", hide_default_value = true)]
     stream: String,
@@ -127,7 +132,10 @@ impl AboutFlags {
 }
 
 pub(super) async fn record(settings: &Settings, args: Record) -> Result<Outcome, Exit> {
-    let drafts = if args.event_type == "-" { from_input()? } else { vec![from_flags(args)?] };
+    if let Some(document) = args.document {
+        return report::hand_in(settings, document).await;
+    }
+    let drafts = if args.event_type.as_deref() == Some("-") { from_input()? } else { vec![from_flags(args)?] };
     if drafts.is_empty() {
         return Err(Exit::usage("standard input holds no draft"));
     }
@@ -181,7 +189,7 @@ fn from_flags(args: Record) -> Result<Draft, Exit> {
         hex::encode(random)
     };
     let raw = RawDraft {
-        type_name: args.event_type,
+        type_name: args.event_type.unwrap_or_default(),
         stream: args.stream,
         source: args.source,
         dedup: args.dedup.unwrap_or_else(made_up),

@@ -1,13 +1,15 @@
 //! `plimsoll.v1.LedgerService`.
 
 mod append;
+mod evidence;
 mod floor;
 mod read;
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -31,13 +33,15 @@ pub struct LedgerApi {
     /// Turns true when the server is about to stop: open streams then end by themselves.
     stopping: watch::Receiver<bool>,
     stall: Duration,
+    /// Room for blobs that are written or read.
+    blobs: Arc<Semaphore>,
 }
 
 impl LedgerApi {
     /// The service over `ledger`, until `stopping` turns true.
     #[must_use]
     pub fn new(ledger: Ledger, stopping: watch::Receiver<bool>) -> Self {
-        Self { ledger, stopping, stall: SUBSCRIBER_STALL }
+        Self { ledger, stopping, stall: SUBSCRIBER_STALL, blobs: evidence::places() }
     }
 
     /// The same, with another patience for slow subscribers.
@@ -72,6 +76,7 @@ impl pb::ledger_service_server::LedgerService for LedgerApi {
     type ReadStreamStream = Answers<pb::ReadStreamResponse>;
     type ReadAllStream = Answers<pb::ReadAllResponse>;
     type SubscribeStream = Answers<pb::SubscribeResponse>;
+    type GetEvidenceStream = Answers<pb::GetEvidenceResponse>;
 
     async fn append(&self, request: Request<pb::AppendRequest>) -> Result<Response<pb::AppendResponse>, Status> {
         append::append(&self.ledger, request.into_inner()).await.map(Response::new)
@@ -149,6 +154,20 @@ impl pb::ledger_service_server::LedgerService for LedgerApi {
             consistency: consistency.iter().map(|hash| hash.as_bytes().to_vec().into()).collect(),
             verifier_key: self.ledger.key().to_string(),
         }))
+    }
+
+    async fn put_evidence(
+        &self,
+        request: Request<Streaming<pb::PutEvidenceRequest>>,
+    ) -> Result<Response<pb::PutEvidenceResponse>, Status> {
+        evidence::put(self, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn get_evidence(
+        &self,
+        request: Request<pb::GetEvidenceRequest>,
+    ) -> Result<Response<Self::GetEvidenceStream>, Status> {
+        evidence::get(self, request.into_inner()).await
     }
 
     async fn list_streams(

@@ -30,7 +30,7 @@ fn page_limit(left: u64) -> PageLimit {
 
 /// Where answers go that are sent while a task makes more of them. What the task returns is the end of the stream, and
 /// arrives also when there is no room for another page: without it a stream that was cut would look complete.
-fn answers<T, F>(run: impl FnOnce(mpsc::Sender<T>) -> F) -> Response<Answers<T>>
+pub(super) fn answers<T, F>(run: impl FnOnce(mpsc::Sender<T>) -> F) -> Response<Answers<T>>
 where
     T: Send + 'static,
     F: Future<Output = Option<Status>> + Send + 'static,
@@ -48,7 +48,7 @@ where
 }
 
 /// Hands a page to the connection, or says how the stream ends: by nothing more where the reader is gone.
-async fn hand_over<T>(api: &LedgerApi, pages: &mpsc::Sender<T>, page: T) -> Result<(), Option<Status>> {
+pub(super) async fn hand_over<T>(api: &LedgerApi, pages: &mpsc::Sender<T>, page: T) -> Result<(), Option<Status>> {
     let mut stopping = api.stopping.clone();
     tokio::select! {
         sent = pages.send_timeout(page, api.stall) => match sent {
