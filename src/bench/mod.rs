@@ -5,6 +5,7 @@
 
 mod append;
 mod floor;
+mod http;
 mod import;
 mod lookup;
 mod material;
@@ -12,11 +13,14 @@ mod process;
 mod read;
 mod report;
 mod rig;
+mod sbom;
 mod verify;
+mod webhook;
 
 use std::path::PathBuf;
 
 pub use report::{Ratios, Report, Sized, Spread};
+pub use sbom::Documents;
 
 use rig::Rig;
 
@@ -27,6 +31,10 @@ pub struct Plan {
     pub sizes: Vec<u64>,
     /// Commits of the repository that is imported; 0 for no import.
     pub commits: usize,
+    /// Webhooks of a round; 0 for none.
+    pub webhooks: u64,
+    /// Components of the bill of materials that is recorded; 0 for none.
+    pub components: u64,
     /// Where the files go. They are removed at the end.
     pub dir: PathBuf,
 }
@@ -69,6 +77,14 @@ pub async fn run(plan: &Plan, say: &dyn Fn(&str)) -> Result<Report> {
     if plan.commits > 0 {
         say(&format!("importing a repository of {} commits", plan.commits));
         report.import = Some(import::measure(scratch.path(), plan.commits).await?);
+    }
+    if plan.webhooks > 0 {
+        say(&format!("webhooks, {} a round", plan.webhooks));
+        report.webhooks = Some(webhook::measure(scratch.path(), plan.webhooks).await?);
+    }
+    if plan.components > 0 {
+        say(&format!("recording a bill of materials of {} components", plan.components));
+        report.documents = Some(sbom::measure(scratch.path(), plan.components).await?);
     }
     Ok(report.conclude())
 }

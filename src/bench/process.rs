@@ -22,10 +22,21 @@ const GETS: u64 = 1_000;
 #[derive(Deserialize)]
 struct Ready {
     grpc: std::net::SocketAddr,
+    http: std::net::SocketAddr,
 }
 
 /// A process that is killed when this is dropped.
 struct Running(Child);
+
+impl Running {
+    /// A figure of its memory as the system keeps it. MB.
+    fn memory_mb(&self, key: &str) -> Result<f64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.0.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix(key));
+        let kilobytes = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
+        kilobytes.map(|kilobytes| kilobytes * 1024.0 / 1e6).with_context(|| format!("no {key}"))
+    }
+}
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -48,7 +59,7 @@ pub(super) fn program() -> Result<Command> {
     Ok(command)
 }
 
-fn start(data: &Path) -> Result<(Running, std::net::SocketAddr, f64)> {
+fn start(data: &Path) -> Result<(Running, Ready, f64)> {
     let began = Instant::now();
     let mut command = program()?;
     command.args(["serve", "--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0", "--data"]).arg(data);
@@ -58,7 +69,7 @@ fn start(data: &Path) -> Result<(Running, std::net::SocketAddr, f64)> {
     BufReader::new(stdout).read_line(&mut line)?;
     let ready_ms = began.elapsed().as_secs_f64() * 1e3;
     let ready: Ready = serde_json::from_str(&line).context("the server did not start")?;
-    Ok((running, ready.grpc, ready_ms))
+    Ok((running, ready, ready_ms))
 }
 
 pub(super) async fn measure(site: &Site) -> Result<Started> {
@@ -66,18 +77,22 @@ pub(super) async fn measure(site: &Site) -> Result<Started> {
     for _ in 0..4 {
         times.push(start(site.data.root())?.2);
     }
-    let (running, address, ready_ms) = start(site.data.root())?;
+    let (running, ready, ready_ms) = start(site.data.root())?;
     times.push(ready_ms);
     times.sort_by(f64::total_cmp);
-    read(address).await?;
-    let status = std::fs::read_to_string(format!("/proc/{}/status", running.0.id()))?;
-    let resident = |key: &str| {
-        let line = status.lines().find_map(|line| line.strip_prefix(key));
-        let kilobytes = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
-        kilobytes.map(|kilobytes| kilobytes * 1024.0 / 1e6).with_context(|| format!("no {key}"))
-    };
+    read(ready.grpc).await?;
     let ready_ms = times.get(times.len() / 2).copied().unwrap_or(f64::NAN);
-    Ok(Started { ready_ms, resident_mb: resident("VmRSS:")?, peak_mb: resident("VmHWM:")? })
+    let (resident_mb, peak_mb) = (running.memory_mb("VmRSS:")?, running.memory_mb("VmHWM:")?);
+    Ok(Started { ready_ms, resident_mb, peak_mb })
+}
+
+/// Has a server of its own take in a document. Returns the most memory that it ever had. MB.
+pub(super) async fn hand_in(data: &Path, file: &Path, path: &str) -> Result<f64> {
+    let (running, ready, _) = start(data)?;
+    let request = super::http::post(path, &[], &std::fs::read(file)?);
+    let (status, body) = super::http::Connection::open(ready.http).await?.call(&request).await?;
+    anyhow::ensure!(status == 200, "the answer is {status}: {}", String::from_utf8_lossy(&body));
+    running.memory_mb("VmHWM:")
 }
 
 /// Reads the whole log once, and then some events.

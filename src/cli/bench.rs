@@ -16,6 +16,12 @@ pub(super) struct Bench {
     /// Commits of the repository that is imported; 0 leaves that out
     #[arg(long, value_name = "COMMITS", default_value_t = 10_000)]
     import_commits: usize,
+    /// Webhooks of a round; 0 leaves them out
+    #[arg(long, value_name = "N", default_value_t = 4_000)]
+    webhooks: u64,
+    /// Components of the bill of materials that is recorded; 0 leaves that out
+    #[arg(long, value_name = "N", default_value_t = 100_000)]
+    sbom_components: u64,
     /// Where to put the files, which are removed at the end: the disk to measure [default: the working directory]
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
@@ -26,7 +32,13 @@ pub(super) async fn bench(settings: &Settings, args: Bench) -> Result<Outcome, E
         return Err(Exit::usage("--events: give sizes, ascending"));
     }
     let dir = args.dir.unwrap_or_else(|| PathBuf::from("."));
-    let plan = Plan { sizes: args.events, commits: args.import_commits, dir };
+    let plan = Plan {
+        sizes: args.events,
+        commits: args.import_commits,
+        webhooks: args.webhooks,
+        components: args.sbom_components,
+        dir,
+    };
     let say = |what: &str| tracing::info!("{what}");
     // What is interrupted is cleared away, too.
     let report = tokio::select! {

@@ -21,7 +21,7 @@ mod target;
 pub mod upload;
 pub mod webhook;
 
-pub use crate::report::{Reason, Rejection};
+pub use crate::report::{Kind, Reason, Rejection};
 pub use counters::Counters;
 pub use delivery::{Delivery, Events, Headers, TagSeen};
 pub use intake::{Accepted, Hook, Intake, Recorded, Refusal};
