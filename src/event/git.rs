@@ -39,9 +39,9 @@ payload! {
         /// Who wrote the change: `Name <e-mail>` as the commit has it.
         author: Subject,
         /// The author's offset from UTC, in minutes, as written in the commit (however absurd).
-        author_offset_minutes: i32,
-        /// When the change was written.
-        authored_at: Timestamp,
+        author_offset_minutes: Option<i32>,
+        /// When the change was written; absent where the source tells only when the commit was made, which a rebase moves.
+        authored_at: Option<Timestamp>,
         /// The commit this one says it was cherry-picked from (`git cherry-pick -x`).
         cherry_picked_from: Option<GitOid>,
         /// The commit's id.

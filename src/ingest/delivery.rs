@@ -73,10 +73,9 @@ impl Delivery<'_> {
     /// The body as JSON. What `T` does not name is passed over.
     ///
     /// # Errors
-    /// As [`Rejection::json`].
+    /// As [`Rejection::json`], with the path of the field that is wrong.
     pub fn json<T: serde::de::DeserializeOwned>(&self) -> Result<T, Rejection> {
-        let body = self.body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(self.body);
-        serde_json::from_slice(body).map_err(|error| Rejection::json(&error))
+        json(self.body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(self.body))
     }
 
     /// A draft with the body as evidence, and an idempotency key that is made of the body itself: what a sender signs is
@@ -116,6 +115,28 @@ impl Delivery<'_> {
         draft.evidence = vec![self.evidence.clone()];
         Ok(draft)
     }
+}
+
+/// Reads one value of JSON. What `T` does not name is passed over.
+///
+/// # Errors
+/// As [`Rejection::json`], with the path of the field that is wrong.
+pub(super) fn json<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, Rejection> {
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        let path = Some(error.path().to_string()).filter(|path| path != ".");
+        let mut rejection = Rejection::json(error.inner());
+        if ["invalid value: integer", "invalid type: floating"].iter().any(|what| rejection.what.starts_with(what)) {
+            rejection.reason = Reason::BadNumber;
+        }
+        match path {
+            // What is cut off or no JSON at all is not a field's fault.
+            Some(path) if !matches!(rejection.reason, Reason::Malformed | Reason::TooDeep) => rejection.at(path),
+            _ => rejection,
+        }
+    })?;
+    reader.end().map_err(|error| Rejection::json(&error))?;
+    Ok(value)
 }
 
 /// A key that may be too long or odd for one: then its hash.

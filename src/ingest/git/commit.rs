@@ -20,8 +20,8 @@ pub(super) fn draft(name: &RepositoryName, commit: &Commit<'_>) -> Result<Draft,
     let author_identity = identity(&author, latin1);
     let data = CommitRecorded {
         author: Subject::identity(author_identity.clone()),
-        author_offset_minutes: author.when().offset_minutes(),
-        authored_at,
+        author_offset_minutes: Some(author.when().offset_minutes()),
+        authored_at: Some(authored_at),
         cherry_picked_from: mentioned(&message, "(cherry picked from commit "),
         commit: git_oid(oid).map_err(unfit)?,
         committed_at: Some(committed_at),

@@ -1,6 +1,10 @@
 //! Systems that report by webhook: one file and one line in [`SYSTEMS`] each.
 
 mod alertmanager;
+mod deployed;
+mod forge;
+mod github;
+mod gitlab;
 
 use super::authentication::Authentication;
 use super::{Delivery, Events, Headers, Rejection};
@@ -31,7 +35,11 @@ impl std::fmt::Debug for System {
 }
 
 /// Every system, each with its own file.
-pub const SYSTEMS: &[&System] = &[&alertmanager::SYSTEM];
+pub const SYSTEMS: &[&System] = &[
+    &alertmanager::SYSTEM, //
+    &github::SYSTEM,
+    &gitlab::SYSTEM,
+];
 
 /// The system of that name.
 #[must_use]

@@ -9,6 +9,8 @@ mod alerts;
 mod door;
 mod registry;
 mod validations;
+mod github;
+mod gitlab;
 
 use std::path::PathBuf;
 

@@ -94,8 +94,8 @@ pub fn commit_draft(n: u64, author: &str, message: &str) -> Draft {
     let at = Timestamp::from_micros(1_772_000_000_000_000).unwrap();
     let data = CommitRecorded {
         author: Subject::identity(author),
-        author_offset_minutes: 60,
-        authored_at: at,
+        author_offset_minutes: Some(60),
+        authored_at: Some(at),
         cherry_picked_from: None,
         commit: oid(n),
         committed_at: Some(at),
