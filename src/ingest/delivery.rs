@@ -121,7 +121,7 @@ impl Delivery<'_> {
 ///
 /// # Errors
 /// As [`Rejection::json`], with the path of the field that is wrong.
-pub(super) fn json<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, Rejection> {
+pub(super) fn json<'de, T: serde::Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, Rejection> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let path = Some(error.path().to_string()).filter(|path| path != ".");

@@ -13,6 +13,9 @@ use crate::report::value;
 /// Most bytes of a name that a forge tells. Theirs are shorter; a leaf must hold several.
 const NAME_BYTES_MAX: usize = 512;
 
+/// Most bytes of a URL: more than browsers and servers agree on is nobody's.
+const URL_BYTES_MAX: usize = 2048;
+
 /// Most labels of a change that are kept, so that the whole fits into a leaf.
 const LABELS_MAX: usize = 50;
 
@@ -30,7 +33,12 @@ pub(super) fn filled(text: Option<&str>) -> Option<&str> {
     text.map(str::trim).filter(|text| !text.is_empty())
 }
 
-/// A name or URL of theirs that may stand in a leaf.
+/// A URL of theirs; one that is too long for a leaf is left out, as half of it leads nowhere.
+pub(super) fn link(text: Option<&str>) -> Option<String> {
+    filled(text).filter(|url| url.len() <= URL_BYTES_MAX).map(str::to_owned)
+}
+
+/// A name of theirs that may stand in a leaf.
 pub(super) fn plain(text: Option<&str>) -> Option<String> {
     filled(text).map(name)
 }
@@ -40,9 +48,10 @@ pub(super) fn name(text: &str) -> String {
     value::cut(text, NAME_BYTES_MAX)
 }
 
-/// Free text, which is kept beside the log.
+/// Free text as it came, which is kept beside the log.
 pub(super) fn private(text: Option<&str>) -> Option<Private> {
-    filled(text).map(|text| Private::plain(value::cut(text, PRIVATE_MAX)))
+    let text = text.filter(|text| !text.trim().is_empty())?;
+    Some(Private::plain(value::cut(text, PRIVATE_MAX)))
 }
 
 /// The names of labels.
@@ -189,7 +198,7 @@ impl Push<'_> {
         let id = value::git_oid("id", &commit.id)?;
         let committed_at = commit.timestamp.as_deref().and_then(value::zoned_time);
         let offset = commit.timestamp.as_deref().and_then(offset_minutes);
-        let message = filled(commit.message.as_deref());
+        let message = commit.message.as_deref();
         let author = commit.author.identity();
         let data = CommitRecorded {
             author: author.clone(),
@@ -206,7 +215,7 @@ impl Push<'_> {
             signature: None,
             times_clamped: None,
             tree: commit.tree_id.as_deref().and_then(|tree| tree.parse().ok()),
-            url: plain(commit.url.as_deref()),
+            url: link(commit.url.as_deref()),
         };
         // Somebody's clock may be ahead by years; that must not keep the push out.
         let limit = self.delivery.received_at.micros().saturating_add(value::AHEAD_MAX_MICROS);

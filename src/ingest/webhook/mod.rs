@@ -35,11 +35,7 @@ impl std::fmt::Debug for System {
 }
 
 /// Every system, each with its own file.
-pub const SYSTEMS: &[&System] = &[
-    &alertmanager::SYSTEM, //
-    &github::SYSTEM,
-    &gitlab::SYSTEM,
-];
+pub const SYSTEMS: &[&System] = &[&alertmanager::SYSTEM, &github::SYSTEM, &gitlab::SYSTEM];
 
 /// The system of that name.
 #[must_use]

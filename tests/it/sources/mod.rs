@@ -9,6 +9,7 @@ mod alerts;
 mod door;
 mod registry;
 mod validations;
+mod forges;
 mod github;
 mod gitlab;
 

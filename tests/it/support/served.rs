@@ -36,6 +36,7 @@ pub struct Served {
     pub house: House,
     pub ledger: Ledger,
     pub addresses: Addresses,
+    pub intake: Intake,
     stop: oneshot::Sender<()>,
     server: JoinHandle<plimsoll::ledger::Result<()>>,
 }
@@ -43,11 +44,16 @@ pub struct Served {
 impl Served {
     /// A new ledger, served.
     pub async fn new() -> Self {
+        Self::with_settings(Settings::default()).await
+    }
+
+    /// The same with settings of the ways in.
+    pub async fn with_settings(settings: Settings) -> Self {
         let house = House::new();
         let ledger = house.open().await;
         let any = ([127, 0, 0, 1], 0).into();
-        let intake = Intake::new(ledger.clone(), Settings::default()).unwrap();
-        let doors = plimsoll::ingest::http::router(intake);
+        let intake = Intake::new(ledger.clone(), settings).unwrap();
+        let doors = plimsoll::ingest::http::router(intake.clone());
         let options = ServerOptions { grpc: any, http: any, doors, floor: None };
         let (stop, stopped) = oneshot::channel::<()>();
         let (ready, addresses) = oneshot::channel();
@@ -57,7 +63,7 @@ impl Served {
         };
         let server = tokio::spawn(serve(ledger.clone(), options, tell, until));
         let addresses = within("the server's addresses", addresses).await.unwrap();
-        Self { house, ledger, addresses, stop, server }
+        Self { house, ledger, addresses, intake, stop, server }
     }
 
     /// The same with `n` small events after `ledger.created`.
@@ -92,7 +98,8 @@ impl Served {
 
     /// Stops the server as a signal would. The ledger stays open.
     pub async fn stop(self) -> (House, Ledger) {
-        let Self { house, ledger, stop, server, .. } = self;
+        let Self { house, ledger, intake, stop, server, .. } = self;
+        drop(intake);
         let _already_gone = stop.send(()).is_err();
         within("the end of the server", server).await.unwrap().unwrap();
         (house, ledger)

@@ -148,7 +148,7 @@ fn created(
         hotfix: None,
         labels: change.labels(),
         title: forge::private(change.title.as_deref()),
-        url: forge::plain(change.html_url.as_deref()),
+        url: forge::link(change.html_url.as_deref()),
     };
     let what = if heard.action.as_deref() == Some("reopened") { format!("reopened@{at}") } else { "opened".to_owned() };
     draft(heard, place, change, data, &what, at)
@@ -180,7 +180,7 @@ fn merged(heard: &Heard<'_>, place: &Place, change: &PullRequest) -> Result<Draf
         protection: None,
         reverts_change: forge::reverted_change(change.body.as_deref(), &format!("Reverts {full_name}#")),
         title: forge::private(change.title.as_deref()),
-        url: forge::plain(change.html_url.as_deref()),
+        url: forge::link(change.html_url.as_deref()),
     };
     draft(heard, place, change, data, "merged", at)
 }
@@ -191,7 +191,7 @@ fn abandoned(heard: &Heard<'_>, place: &Place, change: &PullRequest) -> Result<D
         change: change.number.to_string(),
         head_commit: Some(value::git_oid("head.sha", &change.head.sha)?),
         reason: None,
-        url: forge::plain(change.html_url.as_deref()),
+        url: forge::link(change.html_url.as_deref()),
     };
     draft(heard, place, change, data, &format!("closed@{at}"), at)
 }
@@ -277,7 +277,7 @@ pub(super) fn review(heard: &Heard<'_>, dismissed: bool) -> Result<Events, Rejec
         reviewer: somebody(review.user.as_ref()),
         reviewer_association: forge::plain(review.author_association.as_deref()),
         state,
-        url: forge::plain(review.html_url.as_deref()),
+        url: forge::link(review.html_url.as_deref()),
     };
     let key = forge::key(&format!("review:{} {}", review.id, if dismissed { "dismissed" } else { "submitted" }))?;
     let mut draft = heard.delivery.draft_as(data, place.stream, key, at).map_err(within)?;

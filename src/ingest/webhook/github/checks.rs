@@ -129,7 +129,7 @@ pub(super) fn run(heard: &Heard<'_>) -> Result<Events, Rejection> {
             run: run_of(run.details_url.as_deref(), &place),
             started_at: forge::time("started_at", run.started_at.as_deref())?,
             summary: output.and_then(|output| forge::private(output.summary.as_deref().or(output.title.as_deref()))),
-            url: forge::plain(run.html_url.as_deref().or(run.details_url.as_deref())),
+            url: forge::link(run.html_url.as_deref().or(run.details_url.as_deref())),
             ..check(conclusion("conclusion", run.conclusion.as_deref())?, &run.name)
         };
         event(heard, &place, data, "check_run", run.id, ended_at)
@@ -186,7 +186,7 @@ pub(super) fn status(heard: &Heard<'_>) -> Result<Events, Rejection> {
         commit: Some(value::git_oid("sha", &status.sha)?),
         run: run_of(status.target_url.as_deref(), &place),
         summary: forge::private(status.description.as_deref()),
-        url: forge::plain(status.target_url.as_deref()),
+        url: forge::link(status.target_url.as_deref()),
         ..check(outcome, &status.context)
     };
     event(heard, &place, data, "status", status.id, set_at)

@@ -112,7 +112,7 @@ pub(super) fn finished(heard: &Heard<'_>) -> Result<Events, Rejection> {
     let (target, mut known) =
         known(heard, &body, &place, environment).map_err(|rejection| rejection.at("deployment"))?;
     known.message = forge::private(status.description.as_deref());
-    known.url = forge::plain(status.log_url.as_deref()).or_else(|| forge::plain(status.target_url.as_deref()));
+    known.url = forge::link(status.log_url.as_deref()).or_else(|| forge::link(status.target_url.as_deref()));
     let finished = || {
         let at = forge::need_time("created_at", status.created_at.as_deref())?;
         let data: Data = match status.state.as_str() {

@@ -136,7 +136,7 @@ impl<'a> Heard<'a> {
 
     /// An entry of the Events API, out of its envelope.
     fn unwrapped(delivery: &'a Delivery<'a>, body: &'a [u8]) -> Result<Self, Rejection> {
-        let envelope: Envelope<'a> = serde_json::from_slice(body).map_err(|error| Rejection::json(&error))?;
+        let envelope: Envelope<'a> = delivery::json(body)?;
         let payload = envelope.payload.get().as_bytes();
         let outer: Outer = delivery::json(payload).map_err(|rejection| rejection.at("payload"))?;
         let (id, html_url) = (envelope.repo.id, web_url(&envelope.repo.url));

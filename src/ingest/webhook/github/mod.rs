@@ -49,11 +49,14 @@ pub(super) const SYSTEM: System = System {
 };
 
 fn recognise(headers: &Headers, sketch: &Sketch) -> bool {
+    // A long text may hide who sent it and of which repository, which come last.
+    let of_github = || {
+        ["sender.login", "repository.full_name", "compare"].into_iter().any(|member| sketch.has(member))
+            || sketch.members.keys().any(|member| member.ends_with(".node_id"))
+    };
     headers.get("x-github-event").is_some()
         || (heard::is_envelope(|member| sketch.has(member)) && sketch.get("type").ends_with("Event"))
-        || (sketch.has("sender.login") || sketch.has("repository.full_name"))
-            && !sketch.has("object_kind")
-            && heard::kind(|member| sketch.has(member)).is_some()
+        || (!sketch.has("object_kind") && heard::kind(|member| sketch.has(member)).is_some() && of_github())
 }
 
 fn normalise(delivery: &Delivery<'_>) -> Result<Events, Rejection> {

@@ -80,6 +80,8 @@ struct Labels {
 #[derive(Deserialize)]
 struct Manifest {
     #[serde(default, deserialize_with = "soft")]
+    digest: Option<String>,
+    #[serde(default, deserialize_with = "soft")]
     media_type: Option<String>,
     #[serde(default, deserialize_with = "soft")]
     config: Option<Config>,
@@ -89,6 +91,12 @@ struct Manifest {
 struct Config {
     #[serde(default, deserialize_with = "soft")]
     digest: Option<String>,
+}
+
+impl Manifest {
+    fn digest(&self) -> Option<Digest> {
+        value::digest("digest", self.digest.as_deref()?).ok()
+    }
 }
 
 impl Labels {
@@ -136,6 +144,7 @@ fn image(heard: &Heard<'_>, package: &Package) -> Result<Events, Rejection> {
     let tagged: Option<Digest> = seen.and_then(|tag| value::digest("digest", tag.digest.as_deref()?).ok());
     let names_this = tagged.as_ref().is_none_or(|other| *other == digest);
     let manifest = metadata.and_then(|metadata| metadata.manifest.as_ref());
+    let manifest = manifest.filter(|manifest| manifest.digest().is_none_or(|other| other == digest));
     let config = manifest.and_then(|manifest| manifest.config.as_ref()?.digest.as_deref());
     let data = ArtifactPublished {
         config_digest: config.and_then(|text| value::digest("config", text).ok()),
@@ -149,10 +158,11 @@ fn image(heard: &Heard<'_>, package: &Package) -> Result<Events, Rejection> {
         run: None,
         size: None,
         tags: tag.iter().filter(|_| names_this).cloned().collect(),
-        url: forge::plain(version.html_url.as_deref()),
+        url: forge::link(version.html_url.as_deref()),
     };
-    // `package` and `registry_package` tell of the same push.
-    let key = forge::key(&format!("published:{digest} {name}:{}", tag.as_deref().unwrap_or_default()))?;
+    // `package` and `registry_package` tell of the same push. The name has a person's in it, so the key has its hash.
+    let named = blake3::hash(format!("{name}:{}", tag.as_deref().unwrap_or_default()).as_bytes());
+    let key = forge::key(&format!("published:{digest} {named}"))?;
     let stream = StreamName::of("artifact", &[digest.as_str()])?;
     let mut draft = heard.delivery.draft_as(data, stream, key, at)?;
     draft.actor.clone_from(&heard.sender);

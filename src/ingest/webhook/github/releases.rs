@@ -55,7 +55,7 @@ pub(super) fn published(heard: &Heard<'_>) -> Result<Events, Rejection> {
             published_at: at,
             release: Some(release.id.to_string()),
             tag,
-            url: forge::plain(release.html_url.as_deref()),
+            url: forge::link(release.html_url.as_deref()),
         };
         let kind = if release.prerelease == Some(true) { "prereleased" } else { "released" };
         let key = forge::key(&format!("release:{} {kind}", release.id))?;

@@ -142,7 +142,7 @@ pub(super) fn started(heard: &Heard<'_>) -> Result<Events, Rejection> {
             pipeline_commit: None,
             run: run.id.to_string(),
             trigger: forge::plain(run.event.as_deref()),
-            url: forge::plain(run.html_url.as_deref()),
+            url: forge::link(run.html_url.as_deref()),
         };
         draft(heard, &place, data, &format!("workflow_run:{}.{} started", run.id, run.attempt()), at)
     };
@@ -176,7 +176,7 @@ pub(super) fn finished(heard: &Heard<'_>) -> Result<Events, Rejection> {
             run: run.id.to_string(),
             started_at: run.started_at()?,
             trigger: forge::plain(run.event.as_deref()),
-            url: forge::plain(run.html_url.as_deref()),
+            url: forge::link(run.html_url.as_deref()),
         };
         // Where attempts have no numbers, only the time tells them apart.
         let attempt = run.run_attempt.map_or_else(|| format!("@{at}"), |attempt| format!(".{attempt}"));
@@ -244,7 +244,7 @@ pub(super) fn job_started(heard: &Heard<'_>) -> Result<Events, Rejection> {
             started_at: Some(at),
             task: forge::name(&job.name),
             taskrun: job.id.to_string(),
-            url: forge::plain(job.html_url.as_deref()),
+            url: forge::link(job.html_url.as_deref()),
         };
         draft(heard, &place, data, &job_key(job, "started"), at)
     };
@@ -277,7 +277,7 @@ pub(super) fn job_finished(heard: &Heard<'_>) -> Result<Events, Rejection> {
             started_at: forge::time("started_at", job.started_at.as_deref())?,
             task: forge::name(&job.name),
             taskrun: job.id.to_string(),
-            url: forge::plain(job.html_url.as_deref()),
+            url: forge::link(job.html_url.as_deref()),
         };
         draft(heard, &place, data, &job_key(job, "finished"), at)
     };

@@ -146,7 +146,7 @@ fn event(delivery: &Delivery<'_>, body: &Body, place: &Place, action: &str) -> R
                 change: change.iid.to_string(),
                 head_commit: body.head_commit()?,
                 reason: None,
-                url: forge::plain(change.url.as_deref()),
+                url: forge::link(change.url.as_deref()),
             };
             known(data.into(), &format!("closed@{changed}"), changed)
         }
@@ -173,7 +173,7 @@ fn created(body: &Body) -> Result<ChangeCreated, Rejection> {
         hotfix: None,
         labels: body.labels(),
         title: forge::private(change.title.as_deref()),
-        url: forge::plain(change.url.as_deref()),
+        url: forge::link(change.url.as_deref()),
     })
 }
 
@@ -190,7 +190,7 @@ fn reviewed(body: &Body, action: &str) -> Result<ChangeReviewed, Rejection> {
         reviewer: person(body.user.as_ref()).ok_or_else(|| Rejection::missing("user.username"))?,
         reviewer_association: None,
         state: if action.starts_with("un") { ReviewState::Dismissed } else { ReviewState::Approved },
-        url: forge::plain(change.url.as_deref()),
+        url: forge::link(change.url.as_deref()),
     })
 }
 
@@ -230,6 +230,6 @@ fn merged(body: &Body) -> Result<ChangeMerged, Rejection> {
         protection: None,
         reverts_change: forge::reverted_change(change.description.as_deref(), "This reverts merge request !"),
         title: forge::private(change.title.as_deref()),
-        url: forge::plain(change.url.as_deref()),
+        url: forge::link(change.url.as_deref()),
     })
 }

@@ -66,7 +66,7 @@ pub(super) fn deployment(delivery: &Delivery<'_>) -> Result<Events, Rejection> {
         repository: place.stream,
         run: None,
         started_at: None,
-        url: forge::plain(body.deployable_url.as_deref()),
+        url: forge::link(body.deployable_url.as_deref()),
     };
     let data: Data = match body.status.as_str() {
         "running" => known.started(at).into(),

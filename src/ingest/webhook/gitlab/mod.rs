@@ -150,7 +150,7 @@ impl Place {
                 if let Some(url) = forge::filled(url.as_deref()) {
                     let name = forge::repository(field, url).map_err(|rejection| rejection.at(member))?;
                     let RepositoryName { stream, .. } = name;
-                    return Ok(Self { stream, id, clone_url: forge::plain(project.git_http_url.as_deref()) });
+                    return Ok(Self { stream, id, clone_url: forge::link(project.git_http_url.as_deref()) });
                 }
             }
         }

@@ -54,7 +54,7 @@ pub(super) fn release(delivery: &Delivery<'_>) -> Result<Events, Rejection> {
         published_at: released_at,
         release: Some(body.id.to_string()),
         tag: forge::plain(Some(&body.tag)).ok_or_else(|| Rejection::missing("tag"))?,
-        url: forge::plain(body.url.as_deref()),
+        url: forge::link(body.url.as_deref()),
     };
     let key = forge::key(&format!("release:{} created", body.id))?;
     // It may be dated back.

@@ -57,6 +57,8 @@ struct Pipeline {
 struct Change {
     iid: u64,
     #[serde(default, deserialize_with = "soft")]
+    source_branch: Option<String>,
+    #[serde(default, deserialize_with = "soft")]
     source_project_id: Option<u64>,
     #[serde(default, deserialize_with = "soft")]
     target_project_id: Option<u64>,
@@ -104,18 +106,19 @@ impl Build {
     }
 }
 
-/// The branch or tag in full. That of a fork's merge request is not one of this project.
+/// The branch or tag in full. Of a merge request it is the branch that it comes from, unless that is a fork's.
 fn git_ref(reference: Option<&str>, tag: Option<bool>, change: Option<&Change>) -> Option<String> {
     let name = forge::plain(reference)?;
     if name.starts_with("refs/") {
         return Some(name);
     }
-    let from_fork = change.is_some_and(|change| {
-        change.source_project_id.zip(change.target_project_id).is_none_or(|(source, target)| source != target)
-    });
+    let elsewhere = |change: &Change| {
+        let projects = change.source_project_id.zip(change.target_project_id);
+        projects.is_none_or(|(source, target)| source != target) || change.source_branch.as_deref() != Some(&name)
+    };
     match tag? {
         true => Some(format!("refs/tags/{name}")),
-        false if from_fork => None,
+        false if change.is_some_and(elsewhere) => None,
         false => Some(format!("refs/heads/{name}")),
     }
 }
@@ -166,7 +169,7 @@ fn pipeline_started(delivery: &Delivery<'_>, body: &PipelineBody, place: &Place)
         pipeline_commit: None,
         run: pipeline.id.to_string(),
         trigger: forge::plain(pipeline.source.as_deref()),
-        url: forge::plain(pipeline.url.as_deref()),
+        url: forge::link(pipeline.url.as_deref()),
     };
     draft(delivery, place, data, &format!("pipeline:{} started", pipeline.id), at, body.user.as_ref())
 }
@@ -205,7 +208,7 @@ fn pipeline_finished(
         run: pipeline.id.to_string(),
         started_at: began(body),
         trigger: forge::plain(pipeline.source.as_deref()),
-        url: forge::plain(pipeline.url.as_deref()),
+        url: forge::link(pipeline.url.as_deref()),
     };
     // Run again, it ends again.
     let when = told.map(|at| at.to_string()).unwrap_or_default();
