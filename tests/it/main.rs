@@ -16,6 +16,7 @@ mod foreign;
 mod fuzzed;
 mod import;
 mod judges;
+mod kubernetes;
 mod ledger;
 mod model;
 mod properties;

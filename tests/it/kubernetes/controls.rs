@@ -1,0 +1,219 @@
+//! The stand-in's own controls: what tests of the product rest on.
+
+use std::time::Duration;
+
+use futures::{StreamExt as _, TryStreamExt as _};
+use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams, PostParams, WatchEvent, WatchParams};
+use kube::core::{ApiResource, GroupVersionKind};
+use kube::runtime::watcher;
+use serde_json::{Value, json};
+
+use super::server::{ApiServer, Rule, client};
+
+/// Long enough for anything here to happen on a busy machine; nothing waits for it in the good case.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+fn applications(client: &kube::Client) -> Api<DynamicObject> {
+    let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("argoproj.io", "v1alpha1", "Application"));
+    Api::namespaced_with(client.clone(), "argocd", &resource)
+}
+
+fn application(name: &str) -> Value {
+    json!({
+        "apiVersion": "argoproj.io/v1alpha1", "kind": "Application",
+        "metadata": {"name": name, "namespace": "argocd"},
+        "spec": {"project": "default", "destination": {"namespace": "web"}},
+    })
+}
+
+fn typed(object: Value) -> DynamicObject {
+    serde_json::from_value(object).unwrap()
+}
+
+fn sync(revision: &str) -> Patch<Value> {
+    Patch::Merge(json!({"operation": {"sync": {"revision": revision}}}))
+}
+
+/// The next event of a watch, in one word.
+async fn next<S, E>(stream: &mut S) -> Option<String>
+where
+    S: futures::Stream<Item = Result<WatchEvent<DynamicObject>, E>> + Unpin,
+    E: std::fmt::Debug,
+{
+    let named = |word: &str, object: DynamicObject| format!("{word} {}", object.metadata.name.unwrap());
+    let event = tokio::time::timeout(PATIENCE, stream.next()).await.expect("no event came")?;
+    Some(match event.unwrap() {
+        WatchEvent::Added(object) => named("added", object),
+        WatchEvent::Modified(object) => named("modified", object),
+        WatchEvent::Deleted(object) => named("deleted", object),
+        WatchEvent::Bookmark(bookmark) => format!("bookmark {}", bookmark.metadata.resource_version),
+        WatchEvent::Error(status) => format!("error {}", status.code),
+    })
+}
+
+#[tokio::test]
+async fn an_unmodified_client_sees_what_is_done() {
+    let api = ApiServer::start().await;
+    let web = applications(&api.client().await);
+    let mut events = watcher(web.clone(), watcher::Config::default()).boxed();
+    let made = web.create(&PostParams::default(), &typed(application("web"))).await.unwrap();
+    assert_eq!(made.metadata.generation, Some(1));
+    let mut words = Vec::new();
+    while words.last() != Some(&"apply 1".to_owned()) && words.last() != Some(&"init 1".to_owned()) {
+        let event = tokio::time::timeout(PATIENCE, events.try_next()).await.unwrap().unwrap().unwrap();
+        words.push(match event {
+            watcher::Event::Init => "start".to_owned(),
+            watcher::Event::InitApply(object) => format!("init {}", object.metadata.generation.unwrap()),
+            watcher::Event::InitDone => "done".to_owned(),
+            watcher::Event::Apply(object) => format!("apply {}", object.metadata.generation.unwrap()),
+            watcher::Event::Delete(_) => "delete".to_owned(),
+        });
+    }
+    let patched = web.patch("web", &PatchParams::default(), &sync("abc")).await.unwrap();
+    assert_eq!(
+        (patched.data["operation"]["sync"]["revision"].as_str(), patched.metadata.generation),
+        (Some("abc"), Some(2))
+    );
+    loop {
+        let event = tokio::time::timeout(PATIENCE, events.try_next()).await.unwrap().unwrap().unwrap();
+        if let watcher::Event::Apply(object) = event
+            && object.metadata.generation == Some(2)
+        {
+            break;
+        }
+    }
+    web.delete("web", &Default::default()).await.unwrap();
+    let event = tokio::time::timeout(PATIENCE, events.try_next()).await.unwrap().unwrap().unwrap();
+    assert!(matches!(event, watcher::Event::Delete(_)));
+    assert_eq!(web.list(&ListParams::default()).await.unwrap().items.len(), 0);
+    let words: Vec<&str> = vec!["create", "patch", "delete"];
+    let seen = api.requests();
+    assert_eq!(seen.iter().map(|seen| seen.verb).filter(|verb| words.contains(verb)).collect::<Vec<_>>(), words);
+    assert!(seen.iter().all(|seen| seen.resource == "applications" && seen.namespace.as_deref() == Some("argocd")));
+}
+
+#[tokio::test]
+async fn streams_break_end_and_stall_when_they_are_told() {
+    let api = ApiServer::start().await;
+    api.seed(vec![application("web")]);
+    let web = applications(&api.client().await);
+    let begin = async |from: u64| web.watch(&WatchParams::default(), &from.to_string()).await.unwrap().boxed();
+
+    let mut events = begin(api.revision()).await;
+    api.bookmark_now();
+    assert_eq!(next(&mut events).await, Some(format!("bookmark {}", api.revision())));
+    web.patch("web", &PatchParams::default(), &sync("a")).await.unwrap();
+    assert_eq!(next(&mut events).await.as_deref(), Some("modified web"));
+    api.end_streams();
+    assert_eq!(next(&mut events).await, None, "ends as its timeout would");
+
+    let mut events = begin(api.revision()).await;
+    api.drop_streams();
+    assert_eq!(next(&mut events).await, None, "the client takes a broken stream for one to resume");
+
+    api.stall_streams(true);
+    let mut events = begin(api.revision()).await;
+    web.patch("web", &PatchParams::default(), &sync("b")).await.unwrap();
+    api.bookmark_now();
+    let silent = tokio::time::timeout(Duration::from_millis(100), events.next()).await;
+    assert!(silent.is_err(), "nothing comes");
+    api.stall_streams(false);
+    assert_eq!(next(&mut events).await.as_deref(), Some("modified web"));
+
+    let old = api.revision();
+    web.patch("web", &PatchParams::default(), &sync("c")).await.unwrap();
+    api.compact_now();
+    assert_eq!(next(&mut events).await, Some(format!("bookmark {old}")));
+    assert_eq!(next(&mut events).await.as_deref(), Some("modified web"), "open streams go on");
+    let mut events = begin(old).await;
+    assert_eq!(next(&mut events).await.as_deref(), Some("error 410"));
+    assert_eq!(next(&mut events).await, None);
+}
+
+/// The HTTP status of an error, if it is an answer at all.
+fn status<T: std::fmt::Debug>(result: kube::Result<T>) -> Option<u16> {
+    match result {
+        Err(kube::Error::Api(status)) => Some(status.code),
+        Err(_) => None,
+        Ok(value) => panic!("not refused: {value:?}"),
+    }
+}
+
+#[tokio::test]
+async fn requests_are_cut_refused_and_delayed_when_they_are_told() {
+    let api = ApiServer::start().await;
+    api.seed(vec![application("web")]);
+    let web = applications(&api.client().await);
+
+    api.refuse(1);
+    assert_eq!(status(web.get("web").await), None, "no answer");
+    web.get("web").await.unwrap();
+    api.answer(500, None, 1);
+    assert_eq!(status(web.get("web").await), Some(500));
+    api.answer(503, Some(0), 2);
+    web.get("web").await.expect("the client tries again by itself");
+
+    api.lose_answers(1);
+    assert_eq!(status(web.patch("web", &PatchParams::default(), &sync("lost")).await), None);
+    let found = web.get("web").await.unwrap();
+    assert_eq!(found.data["operation"]["sync"]["revision"], "lost", "what is not answered may be done");
+
+    api.delay(Duration::from_millis(50));
+    let delayed = tokio::time::timeout(Duration::from_millis(5), web.get("web")).await;
+    assert!(delayed.is_err());
+    api.delay(Duration::ZERO);
+
+    api.kill().await;
+    assert_eq!(status(web.get("web").await), None, "nobody listens");
+    api.restart_warm();
+    web.get("web").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_restart_forgets_old_revisions_and_is_cold_at_first() {
+    let api = ApiServer::start().await;
+    api.seed(vec![application("web")]);
+    let web = applications(&api.client().await);
+    let old = api.revision();
+    let mut open = web.watch(&WatchParams::default(), &old.to_string()).await.unwrap().boxed();
+    web.patch("web", &PatchParams::default(), &sync("a")).await.unwrap();
+    assert_eq!(next(&mut open).await.as_deref(), Some("modified web"));
+    api.kill().await;
+    assert_eq!(next(&mut open).await, None);
+    api.restart();
+
+    let impatient = {
+        let options = Default::default();
+        let mut config = kube::Config::from_custom_kubeconfig(api.kubeconfig(), &options).await.unwrap();
+        config.default_retry = false;
+        applications(&kube::Client::try_from(config).unwrap())
+    };
+    let cold = impatient.watch(&WatchParams::default(), "0").await;
+    assert_eq!(status(cold.map(|_| ())), Some(429));
+    let mut events = impatient.watch(&WatchParams::default(), &old.to_string()).await.unwrap().boxed();
+    assert_eq!(next(&mut events).await.as_deref(), Some("error 410"));
+    let mut events = impatient.watch(&WatchParams::default(), "0").await.unwrap().boxed();
+    assert_eq!(next(&mut events).await.as_deref(), Some("added web"));
+}
+
+#[tokio::test]
+async fn users_may_do_what_their_rules_say() {
+    let api = ApiServer::start().await;
+    api.seed(vec![application("web")]);
+    let directory = tempfile::tempdir().unwrap();
+    let written = kube::config::Kubeconfig::read_from(api.kubeconfig_file(directory.path())).unwrap();
+    applications(&client(written).await).get("web").await.unwrap();
+
+    let rule = Rule::new(&["get", "list", "watch"], "argoproj.io", &["applications"]).within("argocd");
+    let reader = client(api.user("reader", vec![rule])).await;
+    let web = applications(&reader);
+    web.get("web").await.unwrap();
+    assert_eq!(status(web.patch("web", &PatchParams::default(), &sync("a")).await), Some(403));
+    let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("argoproj.io", "v1alpha1", "Application"));
+    let everywhere: Api<DynamicObject> = Api::all_with(reader, &resource);
+    let refused = everywhere.list(&ListParams::default()).await.unwrap_err();
+    let expected = "applications.argoproj.io is forbidden: User \"reader\" cannot list resource \"applications\" in API group \"argoproj.io\" at the cluster scope";
+    assert!(refused.to_string().contains(expected), "{refused}");
+    api.forget("reader");
+    assert_eq!(status(web.get("web").await), Some(401));
+}
