@@ -8,22 +8,18 @@ use kube::core::{ApiResource, GroupVersionKind};
 use kube::runtime::watcher;
 use serde_json::{Value, json};
 
+use super::argocd;
 use super::server::{ApiServer, Rule, client};
 
 /// Long enough for anything here to happen on a busy machine; nothing waits for it in the good case.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 fn applications(client: &kube::Client) -> Api<DynamicObject> {
-    let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("argoproj.io", "v1alpha1", "Application"));
-    Api::namespaced_with(client.clone(), "argocd", &resource)
+    argocd::applications(client, "argocd")
 }
 
 fn application(name: &str) -> Value {
-    json!({
-        "apiVersion": "argoproj.io/v1alpha1", "kind": "Application",
-        "metadata": {"name": name, "namespace": "argocd"},
-        "spec": {"project": "default", "destination": {"namespace": "web"}},
-    })
+    argocd::application("argocd", name)
 }
 
 fn typed(object: Value) -> DynamicObject {
@@ -89,6 +85,10 @@ async fn an_unmodified_client_sees_what_is_done() {
     let words: Vec<&str> = vec!["create", "patch", "delete"];
     let seen = api.requests();
     assert_eq!(seen.iter().map(|seen| seen.verb).filter(|verb| words.contains(verb)).collect::<Vec<_>>(), words);
+    let patch = seen.iter().find(|seen| seen.verb == "patch").unwrap();
+    assert_eq!((patch.name.as_deref(), patch.agent.as_str()), (Some("web"), ""), "the client names no agent");
+    let watch = seen.iter().find(|seen| seen.verb == "watch").unwrap();
+    assert_eq!(watch.query["allowWatchBookmarks"], "true");
     assert!(seen.iter().all(|seen| seen.resource == "applications" && seen.namespace.as_deref() == Some("argocd")));
 }
 

@@ -6,5 +6,8 @@
 // Tells clippy that the helpers are tests, too.
 #![cfg(test)]
 
+pub mod argocd;
+mod conformance;
+mod controller;
 mod controls;
 pub mod server;

@@ -301,11 +301,7 @@ impl ApiServer {
     pub fn restart_warm(&self) {
         let socket = self.socket.lock().unwrap().take();
         let Some(Socket::Refusing(held)) = socket else { panic!("it is still there") };
-        {
-            let mut state = self.shared.state();
-            state.store.cached_from = state.store.revision();
-            state.store.compacted = state.store.revision();
-        }
+        self.shared.state().store.restart();
         let task = tokio::spawn(listener::accept(held.listen(1024).unwrap(), self.shared.clone()));
         *self.socket.lock().unwrap() = Some(Socket::Serving(task));
     }

@@ -128,7 +128,7 @@ impl Request {
 
     /// In whose name fields are written: what the parameter says, else the first word of the user agent.
     pub fn writer(&self) -> Writer {
-        let agent = self.agent.split('/').next().unwrap_or_default();
+        let agent = self.agent.split('/').next().filter(|agent| !agent.is_empty()).unwrap_or("unknown");
         Writer {
             manager: self.parameter("fieldManager").unwrap_or(agent).to_owned(),
             subresource: self.subresource,

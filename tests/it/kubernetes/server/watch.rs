@@ -183,11 +183,13 @@ impl Watch {
             lines.extend(self.told(change));
         }
         let now = Instant::now();
-        let caught_up = self.cursor == state.store.revision();
+        let pending = !state.store.since(self.cursor).is_empty();
+        let caught_up = !pending && self.cursor <= state.store.revision();
         let due = self.bookmarks && caught_up && (now >= self.next_bookmark || state.faults.bookmarks != self.marked);
         if due {
             self.marked = state.faults.bookmarks;
             self.plan_bookmark(now);
+            self.cursor = state.store.revision();
             lines.push(line("BOOKMARK", &self.bookmark()));
         }
         if !lines.is_empty() {
@@ -196,7 +198,7 @@ impl Watch {
         if now >= self.deadline {
             return Step::End;
         }
-        if self.cursor < state.store.revision() {
+        if pending {
             return Step::Send(lines);
         }
         let bookmark = (self.bookmarks && caught_up).then_some(self.next_bookmark).filter(|next| *next > now);
