@@ -227,7 +227,10 @@ impl ArgoCd {
             "reconciledAt": reconciled_at,
             "sync": {
                 "status": sync, "revision": revision,
-                "comparedTo": {"source": object["spec"]["source"], "destination": object["spec"]["destination"]},
+                "comparedTo": {
+                    "source": object["spec"]["source"], "sources": object["spec"]["sources"],
+                    "destination": object["spec"]["destination"],
+                },
             },
         });
         if object["status"]["health"]["status"] != health {

@@ -217,3 +217,70 @@ async fn users_may_do_what_their_rules_say() {
     api.forget("reader");
     assert_eq!(status(web.get("web").await), Some(401));
 }
+
+#[tokio::test]
+async fn thousands_of_applications_are_listed_in_pages() {
+    let api = ApiServer::start().await;
+    api.seed((0..5_000).map(|n| application(&format!("app-{n:04}"))).collect());
+    let mut events = watcher(applications(&api.client().await), watcher::Config::default()).boxed();
+    let mut names = Vec::new();
+    loop {
+        match tokio::time::timeout(PATIENCE, events.try_next()).await.unwrap().unwrap().unwrap() {
+            watcher::Event::InitApply(object) => names.push(object.metadata.name.unwrap()),
+            watcher::Event::InitDone => break,
+            _ => {}
+        }
+    }
+    assert_eq!(names.len(), 5_000);
+    assert!(names.is_sorted());
+    assert_eq!(api.requests().iter().filter(|seen| seen.verb == "list").count(), 10);
+}
+
+#[tokio::test]
+async fn what_makes_no_sense_is_refused_and_harms_nobody() {
+    let api = ApiServer::start().await;
+    api.seed(vec![application("web")]);
+    let client = api.client().await;
+    let path = "/apis/argoproj.io/v1alpha1/namespaces/argocd/applications";
+    let web = format!("{path}/web");
+    let (merge, json, apply) =
+        ("application/merge-patch+json", "application/json-patch+json", "application/apply-patch+yaml");
+    let apply_path = format!("{web}?fieldManager=a");
+    for (method, path, content_type, body) in [
+        ("PATCH", web.as_str(), merge, "[1]"),
+        ("PATCH", &web, merge, r#"{"metadata": 7}"#),
+        ("PATCH", &web, merge, r#"{"metadata": {"labels": 7}}"#),
+        ("PATCH", &web, merge, r#"{"spec": "x"}"#),
+        ("PATCH", &web, merge, r#"{"status": {"reconciledAt": "yesterday"}}"#),
+        ("PATCH", &web, merge, r#"{"metadata": {"uid": "another"}}"#),
+        ("PATCH", &web, merge, "{"),
+        ("PATCH", &web, json, r#"{"op": "add"}"#),
+        ("PATCH", &web, json, r#"[{"op": "replace", "path": "", "value": 1}]"#),
+        ("PATCH", &web, json, r#"[{"op": "remove", "path": "/nothing"}]"#),
+        ("PATCH", &apply_path, apply, "- a: list"),
+        ("PATCH", &apply_path, apply, r#"{"kind": "Secret"}"#),
+        ("PATCH", &web, "text/plain", "{}"),
+        ("POST", path, "application/json", "7"),
+        ("POST", path, "application/json", r#"{"apiVersion": "argoproj.io/v1alpha1", "kind": "Application"}"#),
+        (
+            "POST",
+            path,
+            "application/json",
+            r#"{"apiVersion": "argoproj.io/v1alpha1", "kind": "Application", "metadata": {"name": "No"}}"#,
+        ),
+        ("PUT", &web, "application/json", r#"{"metadata": {"name": "other"}}"#),
+        ("GET", &format!("{path}?continue=x"), "", ""),
+        ("GET", &format!("{path}?resourceVersion=x"), "", ""),
+        ("GET", &format!("{path}?labelSelector=a%20b"), "", ""),
+        ("GET", "/apis/argoproj.io/v1alpha1/namespaces/argocd/rollouts", "", ""),
+        ("GET", "/elsewhere", "", ""),
+        ("PUT", path, "application/json", "{}"),
+    ] {
+        let request = http::Request::builder().method(method).uri(path).header("content-type", content_type);
+        let request = request.body(kube::client::Body::from(body.as_bytes().to_vec())).unwrap();
+        let response = client.send(request).await.unwrap();
+        assert!(response.status().is_client_error(), "{method} {path} {body}: {}", response.status());
+        let kept: Value = client.request(http::Request::get(&web).body(Vec::new()).unwrap()).await.unwrap();
+        assert_eq!(kept["metadata"]["generation"], 1, "{body}");
+    }
+}

@@ -132,6 +132,11 @@ async fn what_is_put_names_its_revision_and_what_is_posted_is_new() {
         assert_eq!(place.send("PUT", &place.path("web"), "application/json", &web).await.status, 200);
         let again = place.send("PUT", &place.path("web"), "application/json", &web).await;
         refused(&again, 409, "Conflict");
+        let away = "/apis/argoproj.io/v1alpha1/namespaces/plimsoll-is-not-here/applications";
+        let mut lost = place.application("lost");
+        lost["metadata"]["namespace"] = json!("plimsoll-is-not-here");
+        let lost = place.send("POST", away, "application/json", &lost).await;
+        assert_eq!(refused(&lost, 404, "NotFound"), "namespaces \"plimsoll-is-not-here\" not found");
         let posted = place.send("POST", &place.path(""), "application/json", &place.application("web")).await;
         assert!(refused(&posted, 409, "AlreadyExists").contains("\"web\" already exists"));
     })
@@ -162,6 +167,21 @@ async fn an_apply_over_another_managers_field_is_refused_with_the_field() {
         let forced = apply("third", "b", true).await;
         assert_eq!((forced.status, &forced.body["operation"]["sync"]["revision"]), (200, &json!("b")));
         assert!(managed(&forced.body, "first").is_none() && managed(&forced.body, "third").is_some());
+
+        let version = revision(&forced.body);
+        assert_eq!(revision(&apply("third", "b", false).await.body), version, "the same again changes nothing");
+        let less = json!({"apiVersion": "argoproj.io/v1alpha1", "kind": "Application", "metadata": {"name": "web"}});
+        let path = place.path("web") + "?fieldManager=third";
+        let dropped = place.send("PATCH", &path, "application/apply-patch+yaml", &less).await;
+        assert_eq!(dropped.status, 200);
+        assert!(dropped.body["operation"]["sync"]["revision"].is_null(), "what it no longer says goes");
+
+        let unnamed = place.send("PATCH", &place.path("web"), "application/apply-patch+yaml", &less).await;
+        refused(&unnamed, 422, "Invalid");
+        let path = place.path("new") + "?fieldManager=first";
+        let mut new = place.application("new");
+        new["metadata"].as_object_mut().unwrap().remove("namespace");
+        assert_eq!(place.send("PATCH", &path, "application/apply-patch+yaml", &new).await.status, 201);
     })
     .await;
 }
@@ -221,6 +241,7 @@ async fn objects_have_a_greatest_size() {
         let long = json!({"metadata": {"annotations": {"a": "x".repeat(262_144)}}});
         let refusal = place.merge("web", long).await;
         assert!(refused(&refusal, 422, "Invalid").contains("metadata.annotations"));
+        place.merged("web", json!({"metadata": {"annotations": null}})).await;
         let values = |bytes: usize| json!({"spec": {"source": {"helm": {"values": "x".repeat(bytes)}}}});
         let refusal = place.merge("web", values(2_000_000)).await;
         assert_eq!(refusal.status, 500);

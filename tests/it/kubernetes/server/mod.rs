@@ -9,6 +9,7 @@ mod failure;
 mod faults;
 mod fields;
 mod kinds;
+mod laws;
 mod list;
 mod listener;
 mod patch;

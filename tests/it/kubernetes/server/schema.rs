@@ -129,7 +129,13 @@ fn application() -> Value {
     let status = open(json!({
         "health": open(json!({"lastTransitionTime": time(), "status": text()})), "history": list(entry),
         "operationState": state, "reconciledAt": time(), "resources": list(open(json!({}))),
-        "sync": required(open(json!({"revision": text(), "revisions": texts(), "status": text()})), &["status"]),
+        "sync": required(
+            open(json!({
+                "comparedTo": required(open(json!({})), &["destination"]), "revision": text(), "revisions": texts(),
+                "status": text(),
+            })),
+            &["status"],
+        ),
     }));
     let automated =
         open(json!({"allowEmpty": boolean(), "enabled": boolean(), "prune": boolean(), "selfHeal": boolean()}));

@@ -91,6 +91,9 @@ impl Write<'_> {
     /// The namespace must be there, and agree; the name must be one.
     fn place(&mut self, store: &Store, object: &mut Value) -> Result<(), Failure> {
         let kind = self.kind();
+        if !object["metadata"].is_object() {
+            return Err(Failure::bad_request("metadata is no object"));
+        }
         if let (Some(prefix), None) = (object["metadata"]["generateName"].as_str(), object["metadata"]["name"].as_str())
         {
             let name = format!("{prefix}{:05x}", self.next());
@@ -302,6 +305,9 @@ impl Write<'_> {
             new["status"] = status;
         } else if kind.status {
             new["status"] = old["status"].clone();
+        }
+        if !new["metadata"].is_object() {
+            return Err(Failure::bad_request("metadata is no object"));
         }
         keep(&mut new, old);
         let warnings = self.checked(&mut new, name, strict_code)?;
