@@ -1,7 +1,8 @@
 //! A stand-in for Argo CD's application controller: what it writes to an Application, in which order.
 //!
-//! A model, made from the controller's documented and published behaviour; it applies no manifests. It works through any
-//! client, so it runs against the stand-in server and a real one alike. Each step can be made by hand, or all by themselves.
+//! A model, made from the controller's documented and published behaviour; it applies no manifests. It works through
+//! any client, so it runs against the stand-in server and a real one alike. Each step can be made by hand, or all by
+//! themselves.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
@@ -65,8 +66,8 @@ impl Drop for Working {
 }
 
 impl ArgoCd {
-    /// Its clock begins at a fixed time and goes on by a second whenever it is read, as times in Applications have no parts
-    /// of seconds.
+    /// Its clock begins at a fixed time and goes on by a second whenever it is read, as times in Applications have no
+    /// parts of seconds.
     pub fn new(client: &kube::Client, namespace: &str) -> Self {
         let start = "2026-11-25T10:00:00Z".parse().unwrap();
         Self { api: applications(client, namespace), clock: Mutex::new(start), plans: Mutex::default() }
@@ -156,8 +157,8 @@ impl ArgoCd {
         self.write_state(name, json!({"finishedAt": null, "message": "Retrying operation"})).await
     }
 
-    /// Adds the entry of a sync that went well, in a write of its own, before the operation is complete. Partial syncs and
-    /// dry runs have none.
+    /// Adds the entry of a sync that went well, in a write of its own, before the operation is complete. Partial syncs
+    /// and dry runs have none.
     pub async fn record_history(&self, name: &str) -> Value {
         let object = self.get(name).await;
         let (state, spec) = (&object["status"]["operationState"], &object["spec"]);

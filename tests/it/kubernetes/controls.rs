@@ -111,6 +111,10 @@ async fn streams_break_end_and_stall_when_they_are_told() {
     api.drop_streams();
     assert_eq!(next(&mut events).await, None, "the client takes a broken stream for one to resume");
 
+    let mut events = begin(api.revision()).await;
+    api.tear_streams();
+    assert_eq!(next(&mut events).await, None, "and one that broke within a line, too");
+
     api.stall_streams(true);
     let mut events = begin(api.revision()).await;
     web.patch("web", &PatchParams::default(), &sync("b")).await.unwrap();
@@ -197,6 +201,30 @@ async fn a_restart_forgets_old_revisions_and_is_cold_at_first() {
 }
 
 #[tokio::test]
+async fn a_backup_that_is_put_back_takes_revisions_back_and_old_watches_hear_nothing() {
+    let api = ApiServer::start().await;
+    api.seed(vec![application("web")]);
+    let web = applications(&api.client().await);
+    web.patch("web", &PatchParams::default(), &sync("a")).await.unwrap();
+    let backup = api.revision();
+    web.patch("web", &PatchParams::default(), &sync("b")).await.unwrap();
+    api.seed((0..20).map(|n| application(&format!("lost-{n}"))).collect());
+    let newest = api.revision();
+    api.kill().await;
+    api.restore_backup(backup);
+    api.restart_warm();
+    let list = web.list(&ListParams::default()).await.unwrap();
+    assert_eq!(list.items.len(), 1);
+    assert_eq!(list.items[0].data["operation"]["sync"]["revision"], "a");
+    assert!(api.revision() < newest);
+    let mut events = web.watch(&WatchParams::default(), &newest.to_string()).await.unwrap().boxed();
+    web.patch("web", &PatchParams::default(), &sync("c")).await.unwrap();
+    api.bookmark_now();
+    let silent = tokio::time::timeout(Duration::from_millis(100), events.next()).await;
+    assert!(silent.is_err(), "its revision is in the future");
+}
+
+#[tokio::test]
 async fn users_may_do_what_their_rules_say() {
     let api = ApiServer::start().await;
     api.seed(vec![application("web")]);
@@ -212,7 +240,8 @@ async fn users_may_do_what_their_rules_say() {
     let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("argoproj.io", "v1alpha1", "Application"));
     let everywhere: Api<DynamicObject> = Api::all_with(reader, &resource);
     let refused = everywhere.list(&ListParams::default()).await.unwrap_err();
-    let expected = "applications.argoproj.io is forbidden: User \"reader\" cannot list resource \"applications\" in API group \"argoproj.io\" at the cluster scope";
+    let expected = "applications.argoproj.io is forbidden: User \"reader\" cannot list resource \"applications\" in API \
+        group \"argoproj.io\" at the cluster scope";
     assert!(refused.to_string().contains(expected), "{refused}");
     api.forget("reader");
     assert_eq!(status(web.get("web").await), Some(401));
@@ -246,6 +275,7 @@ async fn what_makes_no_sense_is_refused_and_harms_nobody() {
     let (merge, json, apply) =
         ("application/merge-patch+json", "application/json-patch+json", "application/apply-patch+yaml");
     let apply_path = format!("{web}?fieldManager=a");
+    let unnamed = application("Not_A_Name").to_string();
     for (method, path, content_type, body) in [
         ("PATCH", web.as_str(), merge, "[1]"),
         ("PATCH", &web, merge, r#"{"metadata": 7}"#),
@@ -262,12 +292,7 @@ async fn what_makes_no_sense_is_refused_and_harms_nobody() {
         ("PATCH", &web, "text/plain", "{}"),
         ("POST", path, "application/json", "7"),
         ("POST", path, "application/json", r#"{"apiVersion": "argoproj.io/v1alpha1", "kind": "Application"}"#),
-        (
-            "POST",
-            path,
-            "application/json",
-            r#"{"apiVersion": "argoproj.io/v1alpha1", "kind": "Application", "metadata": {"name": "No"}}"#,
-        ),
+        ("POST", path, "application/json", unnamed.as_str()),
         ("PUT", &web, "application/json", r#"{"metadata": {"name": "other"}}"#),
         ("GET", &format!("{path}?continue=x"), "", ""),
         ("GET", &format!("{path}?resourceVersion=x"), "", ""),

@@ -1,7 +1,8 @@
 //! How a real API server answers, row by row: the contract that the stand-in is held to.
 //!
-//! Each row runs against the stand-in, and against the server that `KUBECONFIG` names as well, in a namespace of its own that
-//! it takes away again. What needs power over the server (a restart, an old etcd) runs against the stand-in alone, and says so.
+//! Each row runs against the stand-in, and against the server that `KUBECONFIG` names as well, in a namespace of its
+//! own that it takes away again. What needs power over the server (a restart, an old etcd) runs against the stand-in
+//! alone, and says so.
 
 mod lists;
 mod requests;
@@ -178,11 +179,14 @@ impl Place {
         }
         let namespace = format!("/api/v1/namespaces/{}", self.namespace);
         for kind in [
-            "/apis/apps/v1/namespaces/%/deployments",
-            "/apis/argoproj.io/v1alpha1/namespaces/%/applications",
-            "/api/v1/namespaces/%/configmaps",
+            "apis/apps/v1 deployments",
+            "apis/argoproj.io/v1alpha1 applications",
+            "apis/argoproj.io/v1alpha1 appprojects",
+            "api/v1 configmaps",
         ] {
-            self.send("DELETE", &kind.replace('%', &self.namespace), "", &Value::Null).await;
+            let (version, plural) = kind.split_once(' ').unwrap();
+            let path = format!("/{version}/namespaces/{}/{plural}", self.namespace);
+            self.send("DELETE", &path, "", &Value::Null).await;
         }
         self.send("DELETE", &namespace, "", &Value::Null).await;
         // A server without controllers does not finish by itself.
@@ -272,7 +276,8 @@ pub async fn stand_in_only(name: &str, why: &str, options: Options, row: impl As
     tried(stand_in(options, name).await, row).await;
 }
 
-/// Sees to it that a real server knows Applications: from the definitions in the directory `PLIMSOLL_CRDS`, if it does not.
+/// Sees to it that a real server knows Applications: from the definitions in the directory `PLIMSOLL_CRDS`, if it does
+/// not.
 #[expect(clippy::disallowed_methods, reason = "tests are configured by the environment")]
 async fn definitions(client: &kube::Client) {
     static MADE: OnceCell<()> = OnceCell::const_new();

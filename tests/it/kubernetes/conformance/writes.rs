@@ -78,11 +78,19 @@ async fn a_merge_patch_of_an_operation_is_one_event_and_leaves_its_managers_name
         let theirs = managed(&second, "plimsoll-suite").expect("the first word of the user agent");
         assert_eq!(theirs["f:sync"]["f:prune"], json!({}));
 
+        let overwritten = place.merged("web", json!({"operation": {"sync": {"revision": "b"}}})).await;
+        assert_eq!(overwritten["operation"]["sync"]["revision"], "b", "or overwrites it, in silence");
+        assert!(managed(&overwritten, "first").is_none_or(|fields| fields["f:sync"]["f:revision"].is_null()));
+
         let cleared = place.merged("web", json!({"operation": null})).await;
         assert!(managed(&cleared, "first").is_none() && managed(&cleared, "plimsoll-suite").is_none());
-        let words = [events.change().await, events.change().await, events.change().await];
-        let seen = words.map(|(word, object)| (word, revision(&object)));
-        let expected = [&first.body, &second, &cleared].map(|object| ("MODIFIED".to_owned(), revision(object)));
+        let mut seen = Vec::new();
+        for _ in 0..4 {
+            let (word, object) = events.change().await;
+            seen.push((word, revision(&object)));
+        }
+        let expected =
+            [&first.body, &second, &overwritten, &cleared].map(|object| ("MODIFIED".to_owned(), revision(object)));
         assert_eq!(seen, expected, "one event a change, and none for what changes nothing");
     })
     .await;
@@ -309,6 +317,29 @@ async fn a_deployments_status_is_apart_from_its_spec() {
         let list = place.send("GET", &all, "", &Value::Null).await.body;
         assert_eq!(list["kind"], "DeploymentList");
         assert!(list["items"][0]["kind"].is_null(), "items of typed lists do not repeat their kind");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_project_is_held_to_the_same_rules() {
+    everywhere("project", async |place| {
+        let all = format!("/apis/argoproj.io/v1alpha1/namespaces/{}/appprojects", place.namespace);
+        let window = json!({"kind": "deny", "schedule": "0 22 * * *", "duration": "1h", "applications": ["*"]});
+        let project = json!({
+            "apiVersion": "argoproj.io/v1alpha1", "kind": "AppProject",
+            "metadata": {"name": "shop", "namespace": place.namespace},
+            "spec": {"sourceRepos": ["*"], "syncWindows": [window]},
+        });
+        let made = place.send("POST", &all, "application/json", &project).await;
+        assert_eq!((made.status, generation(&made.body)), (201, 1));
+        let (path, merge) = (format!("{all}/shop"), "application/merge-patch+json");
+        let changed = place.send("PATCH", &path, merge, &json!({"spec": {"description": "the shop"}})).await.body;
+        assert_eq!((generation(&changed), &changed["spec"]["syncWindows"][0]["kind"]), (2, &json!("deny")));
+        let status = place.send("PATCH", &format!("{path}/status"), merge, &json!({"status": {}})).await;
+        assert_eq!(status.status, 404);
+        let wrong = place.send("PATCH", &path, merge, &json!({"spec": {"sourceRepos": "*"}})).await;
+        assert!(refused(&wrong, 422, "Invalid").contains("spec.sourceRepos"));
     })
     .await;
 }

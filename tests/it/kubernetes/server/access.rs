@@ -63,7 +63,8 @@ impl Access {
         let Some(other) = text("impersonate-user") else { return Ok(user.clone()) };
         if user.rules.is_some() {
             let message = format!(
-                "users \"{other}\" is forbidden: User \"{}\" cannot impersonate resource \"users\" in API group \"\" at the cluster scope",
+                "users \"{other}\" is forbidden: User \"{}\" cannot impersonate resource \"users\" in API group \"\" \
+                 at the cluster scope",
                 user.name
             );
             return Err(Failure::new(403, "Forbidden", message));

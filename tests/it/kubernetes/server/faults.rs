@@ -16,6 +16,8 @@ pub struct Faults {
     /// So many writes are done and not answered.
     pub lost: u32,
     pub breaks: u64,
+    /// Whether a stream that breaks does so within a line.
+    pub torn: bool,
     pub ends: u64,
     pub bookmarks: u64,
     pub stalled: bool,

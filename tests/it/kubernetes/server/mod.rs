@@ -1,8 +1,8 @@
 //! A stand-in for the Kubernetes API server: real sockets, TLS and HTTP, used through an unmodified `kube::Client`.
 //!
 //! It does what a real one was measured to do, for the kinds and requests that the ledger and its tests make. It has no
-//! admission, no controllers, no defaulting beyond replicas, and its schemas are of its own making. `super::conformance`
-//! says row by row where it agrees.
+//! admission, no controllers, no defaulting beyond replicas, and its schemas are of its own making.
+//! `super::conformance` says row by row where it agrees.
 
 mod access;
 mod failure;
@@ -236,7 +236,20 @@ impl ApiServer {
 
     /// Breaks every open watch in the middle of its stream.
     pub fn drop_streams(&self) {
-        self.shared.state().faults.breaks += 1;
+        self.break_streams(false);
+    }
+
+    /// The same within a line: what a client has of its last event is no JSON.
+    pub fn tear_streams(&self) {
+        self.break_streams(true);
+    }
+
+    fn break_streams(&self, torn: bool) {
+        {
+            let mut state = self.shared.state();
+            state.faults.breaks += 1;
+            state.faults.torn = torn;
+        }
         self.shared.changed();
     }
 
@@ -290,8 +303,16 @@ impl ApiServer {
         *self.socket.lock().unwrap() = Some(Socket::Refusing(held));
     }
 
-    /// Starts again on the same port, as a new process does: watches from before are too old, and the first watch of each
-    /// kind finds it initializing.
+    /// Puts back a backup of the store, as of a revision. Only while the server is killed. What came later is lost, and
+    /// revisions that clients remember may be in the future.
+    pub fn restore_backup(&self, revision: u64) {
+        let down = matches!(*self.socket.lock().unwrap(), Some(Socket::Refusing(_)));
+        assert!(down, "the server is not killed");
+        self.shared.state().store.restore(revision);
+    }
+
+    /// Starts again on the same port, as a new process does: watches from before are too old, and the first watch of
+    /// each kind finds it initializing.
     pub fn restart(&self) {
         let cold = kinds::KINDS.iter().map(|kind| kind.plural).collect();
         self.shared.state().faults.cold = cold;

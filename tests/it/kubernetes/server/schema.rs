@@ -1,7 +1,7 @@
 //! Structural schemas: what is not named is pruned, what has the wrong type is refused.
 //!
-//! The schema of an Application's `operation` is whole, from Argo CD's documented fields. Of `spec` and `status` it knows
-//! what is required and the types of what Argo CD documents, and keeps the rest.
+//! The schema of an Application's `operation` is whole, from Argo CD's documented fields. Of `spec` and `status` it
+//! knows what is required and the types of what Argo CD documents, and keeps the rest.
 
 use std::sync::LazyLock;
 

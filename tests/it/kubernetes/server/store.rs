@@ -109,6 +109,13 @@ impl Store {
         self.compact();
     }
 
+    /// Goes back to what there was at a revision, and on from there: what came after it never was.
+    pub fn restore(&mut self, revision: u64) {
+        self.objects = self.range_at("", revision);
+        self.changes.truncate(self.changes.partition_point(|change| change.revision <= revision));
+        self.revision = revision;
+    }
+
     /// Forgets everything before now.
     pub fn compact(&mut self) {
         self.compacted = self.revision;

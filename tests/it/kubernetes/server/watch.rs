@@ -25,6 +25,9 @@ const TIMEOUT: u32 = 1800;
 /// How many lines go out as one frame.
 const LINES: usize = 64;
 
+/// What a client gets of a line when its stream is torn.
+const TORN: &str = "{\"type\":\"MODIFIED\",\"object\":{\"apiVersion\":\"argoproj.io/v1al";
+
 /// The part of a response that a stream yields.
 pub type Piece = Result<Frame<Bytes>, std::io::Error>;
 
@@ -51,7 +54,8 @@ enum Step {
     Send(Vec<String>),
     Wait(Option<Instant>),
     End,
-    Break,
+    /// With what is sent of a line before.
+    Break(&'static str),
 }
 
 fn line(word: &str, object: &Value) -> String {
@@ -77,7 +81,8 @@ impl Watch {
         };
         let not_older = request.parameter("resourceVersionMatch") == Some("NotOlderThan");
         if request.parameter("sendInitialEvents").is_some() && !not_older {
-            let message = "ListOptions.meta.k8s.io \"\" is invalid: resourceVersionMatch: Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan";
+            let message = "ListOptions.meta.k8s.io \"\" is invalid: resourceVersionMatch: Forbidden: \
+                sendInitialEvents requires setting resourceVersionMatch to NotOlderThan";
             return Err(Failure::new(422, "Invalid", message));
         }
         let selector = request.selector()?;
@@ -166,7 +171,7 @@ impl Watch {
 
     fn step(&mut self, state: &State) -> Step {
         if state.faults.breaks != self.breaks {
-            return Step::Break;
+            return Step::Break(if state.faults.torn { TORN } else { "" });
         }
         if state.faults.ends != self.ends {
             return Step::End;
@@ -233,7 +238,12 @@ impl Watch {
                     }
                 }
                 Step::End => return,
-                Step::Break => {
+                Step::Break(torn) => {
+                    if to.send(Ok(Frame::data(Bytes::from_static(torn.as_bytes())))).await.is_err() {
+                        return;
+                    }
+                    // What was sent before goes out before the connection does.
+                    tokio::task::yield_now().await;
                     let cut = std::io::Error::new(std::io::ErrorKind::ConnectionAborted, "the stream was dropped");
                     let _closed = to.send(Err(cut)).await.is_err();
                     return;

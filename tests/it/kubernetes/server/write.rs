@@ -109,7 +109,8 @@ impl Write<'_> {
                 (
                     "FieldValueInvalid",
                     format!(
-                        "Invalid value: \"{name}\": a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character"
+                        "Invalid value: \"{name}\": a lowercase RFC 1123 subdomain must consist of lower case \
+                         alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character"
                     ),
                 )
             };
@@ -163,7 +164,8 @@ impl Write<'_> {
             let map = &object["metadata"][field];
             if !map.is_null() && map.as_object().is_none_or(|map| !map.values().all(Value::is_string)) {
                 let message = format!(
-                    "{} in version \"{}\" cannot be handled as a {}: json: cannot unmarshal into field ObjectMeta.metadata.{field} of type string",
+                    "{} in version \"{}\" cannot be handled as a {}: json: cannot unmarshal into field \
+                     ObjectMeta.metadata.{field} of type string",
                     kind.kind, kind.version, kind.kind
                 );
                 return Err(Failure::bad_request(message));
@@ -215,7 +217,7 @@ impl Write<'_> {
     }
 
     /// `PATCH`, of whatever type.
-    pub fn patch(mut self, store: &mut Store) -> Result<Written, Failure> {
+    pub fn patch(self, store: &mut Store) -> Result<Written, Failure> {
         let (kind, name) = (self.kind(), self.name().to_owned());
         let key = kind.key(self.request.scope(), &name);
         let old = store.get(&key).cloned();
@@ -232,13 +234,13 @@ impl Write<'_> {
             _ => {
                 let strategic = if kind.custom { "" } else { ", application/strategic-merge-patch+json" };
                 let message = format!(
-                    "the body of the request was in an unknown format - accepted media types include: application/json-patch+json, application/merge-patch+json{strategic}, application/apply-patch+yaml"
+                    "the body of the request was in an unknown format - accepted media types include: \
+                     application/json-patch+json, application/merge-patch+json{strategic}, application/apply-patch+yaml"
                 );
                 return Err(Failure::new(415, "UnsupportedMediaType", message));
             }
         }
         let new = if is_scale { scaled(&old, &target) } else { target };
-        let _serial = self.next();
         self.change(store, &old, new, None, 422)
     }
 
