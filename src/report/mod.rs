@@ -4,13 +4,27 @@
 //! A format is one file here and one line in [`FORMATS`]. Readers go through a document once, from beginning to end, and
 //! keep no list of what they pass: a document may be larger than memory.
 
+mod annotations;
+mod black;
+mod check;
+mod cobertura;
+mod code_quality;
+mod coverage;
+mod coverage_py;
 mod details;
 mod document;
+mod junit;
 mod k6;
+mod lcov;
+mod mypy;
 mod oci;
+mod pytest;
 mod rejection;
+mod ruff;
+mod ruff_format;
 mod sketch;
 pub mod value;
+mod xml;
 
 pub use details::{Component, Details, Finding, Severity};
 pub use document::Document;
@@ -112,7 +126,21 @@ impl std::fmt::Debug for Format {
 }
 
 /// Every format, each with its own file.
-pub const FORMATS: &[&Format] = &[&k6::FORMAT, &oci::FORMAT];
+pub const FORMATS: &[&Format] = &[
+    &annotations::FORMAT,
+    &black::FORMAT,
+    &cobertura::FORMAT,
+    &code_quality::FORMAT,
+    &coverage_py::FORMAT,
+    &junit::FORMAT,
+    &k6::FORMAT,
+    &lcov::FORMAT,
+    &mypy::FORMAT,
+    &oci::FORMAT,
+    &pytest::FORMAT,
+    &ruff::FORMAT,
+    &ruff_format::FORMAT,
+];
 
 /// What is known of a document from outside it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,6 +6,7 @@
 #![cfg(test)]
 
 mod alerts;
+mod checks;
 mod door;
 mod registry;
 mod validations;
