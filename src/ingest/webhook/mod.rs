@@ -1,14 +1,21 @@
 //! Systems that report by webhook: one file and one line in [`SYSTEMS`] each.
 
 mod alertmanager;
+mod argocd;
 mod deployed;
+mod flux;
 mod forge;
 mod github;
 mod gitlab;
+mod grafana;
+mod opsgenie;
+mod pagerduty;
+mod statuspage;
 
 use super::authentication::Authentication;
-use super::{Delivery, Events, Headers, Rejection};
-use crate::report::Sketch;
+use super::{Delivery, Events, Headers, Rejection, git};
+use crate::event::{PRIVATE_MAX, Private, StreamName};
+use crate::report::{Sketch, value};
 
 /// A system that reports by webhook.
 pub struct System {
@@ -35,7 +42,41 @@ impl std::fmt::Debug for System {
 }
 
 /// Every system, each with its own file.
-pub const SYSTEMS: &[&System] = &[&alertmanager::SYSTEM, &github::SYSTEM, &gitlab::SYSTEM];
+pub const SYSTEMS: &[&System] = &[
+    &alertmanager::SYSTEM,
+    &argocd::SYSTEM,
+    &flux::SYSTEM,
+    &github::SYSTEM,
+    &gitlab::SYSTEM,
+    &grafana::SYSTEM,
+    &opsgenie::SYSTEM,
+    &pagerduty::SYSTEM,
+    &statuspage::SYSTEM,
+];
+
+/// Longest URL, in bytes, that is taken from a payload.
+const URL_MAX: usize = 2048;
+
+/// A text for people, as long as one may be; none where it is empty.
+fn private(text: Option<&str>) -> Option<Private> {
+    text.filter(|text| !text.is_empty()).map(|text| Private::plain(value::cut(text, PRIVATE_MAX)))
+}
+
+/// The stream of an incident, by its id at the source.
+///
+/// # Errors
+/// [`Reason::BadField`](super::Reason::BadField) at `field`.
+fn incident(delivery: &Delivery<'_>, field: &str, id: &str) -> Result<StreamName, Rejection> {
+    StreamName::of("incident", &[delivery.source.as_str(), id])
+        .map_err(|_why| Rejection::new(super::Reason::BadField, format!("{id:?} is no id")).at(field))
+}
+
+/// The stream of a repository, by a URL with a host. Only that is looked at: no file and no network.
+fn repository(url: &str) -> Option<StreamName> {
+    let scheme = url.split_once("://").map(|(scheme, _)| scheme);
+    let remote = scheme.map_or_else(|| url.contains('@') && url.contains(':'), |scheme| scheme != "file");
+    if remote { git::name_of(url, None).ok().map(|name| name.stream) } else { None }
+}
 
 /// The system of that name.
 #[must_use]

@@ -13,6 +13,7 @@ mod validations;
 mod forges;
 mod github;
 mod gitlab;
+mod notifications;
 
 use std::path::PathBuf;
 
