@@ -1,4 +1,4 @@
-//! The HTTP port: the log as C2SP tlog-tiles, and health.
+//! The HTTP port: the log as C2SP tlog-tiles and as CloudEvents, and health.
 
 use axum::Router;
 use axum::extract::{Path, State};
@@ -11,9 +11,9 @@ use crate::ledger::tree::TilePath;
 use crate::ledger::{Kind, Ledger};
 
 #[derive(Clone)]
-struct Shared {
-    ledger: Ledger,
-    stopping: watch::Receiver<bool>,
+pub(super) struct Shared {
+    pub(super) ledger: Ledger,
+    pub(super) stopping: watch::Receiver<bool>,
 }
 
 /// The routes over one ledger.
@@ -21,6 +21,7 @@ pub(super) fn router(ledger: Ledger, stopping: watch::Receiver<bool>) -> Router 
     Router::new()
         .route("/checkpoint", get(checkpoint))
         .route("/tile/{*path}", get(tile))
+        .route("/v1/events", get(super::events::events))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .with_state(Shared { ledger, stopping })

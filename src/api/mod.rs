@@ -1,6 +1,7 @@
 //! gRPC and HTTP. Wire types stop in this folder.
 
 mod convert;
+mod events;
 mod grpc;
 mod http;
 mod server;

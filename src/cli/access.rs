@@ -159,6 +159,12 @@ impl Access {
         }
     }
 
+    /// Name of the log: a URL without scheme.
+    pub(super) async fn origin(&mut self) -> Result<String, Exit> {
+        let key = self.key().await?;
+        Ok(key.split('+').next().unwrap_or_default().to_owned())
+    }
+
     /// How many events there are.
     pub(super) async fn size(&mut self) -> Result<u64, Exit> {
         match self {

@@ -8,6 +8,7 @@ use clap::Args;
 use super::access::{Access, Key, Shown};
 use super::exit::{Exit, Outcome};
 use super::{Settings, print, printable};
+use crate::cdevents::{self, Told};
 use crate::ledger::Filter;
 
 /// How often a data directory that another process writes is looked at.
@@ -33,6 +34,12 @@ pub(super) struct Log {
     /// Go on as the log grows
     #[arg(long, short = 'f')]
     follow: bool,
+    /// Print CloudEvents with CDEvents in them, one JSON object a line
+    #[arg(long)]
+    cdevents: bool,
+    /// With --cdevents: tell private values and people, too
+    #[arg(long, requires = "cdevents")]
+    private: bool,
 }
 
 pub(super) async fn log(settings: &Settings, args: Log) -> Result<Outcome, Exit> {
@@ -51,6 +58,7 @@ pub(super) async fn log(settings: &Settings, args: Log) -> Result<Outcome, Exit>
 async fn list(settings: &Settings, args: Log) -> Result<Outcome, Exit> {
     let mut access = Access::reader(settings).await?;
     let filter = Filter { stream_prefix: args.stream, types: args.types };
+    let origin = if args.cdevents { access.origin().await? } else { String::new() };
     let mut left = args.limit.unwrap_or(u64::MAX);
     let mut size = access.size().await?;
     let mut next = args.from.unwrap_or(if args.reverse { size } else { 0 });
@@ -69,7 +77,11 @@ async fn list(settings: &Settings, args: Log) -> Result<Outcome, Exit> {
         left -= (events.len() as u64).min(left);
         let mut text = String::new();
         for event in &events {
-            text.push_str(&if settings.json { json_line(event)? } else { line(event) });
+            text.push_str(&match (args.cdevents, settings.json) {
+                (true, _) => cdevent(event, &origin, args.private)?,
+                (false, true) => json_line(event)?,
+                (false, false) => line(event),
+            });
         }
         print(&text)?;
         if until == next {
@@ -108,6 +120,14 @@ fn json(shown: &Shown) -> Result<serde_json::Value, Exit> {
         members.insert("private".to_owned(), serde_json::Value::Object(private));
     }
     Ok(value)
+}
+
+/// The event in the words of CDEvents.
+fn cdevent(shown: &Shown, origin: &str, private: bool) -> Result<String, Exit> {
+    let private = if private { &shown.private[..] } else { &[] };
+    let told = cdevents::envelope(&Told { event: &shown.event, origin, private })
+        .map_err(|error| Exit::no(format!("event {}: {error}", shown.event.envelope().position)))?;
+    Ok(format!("{told}\n"))
 }
 
 fn json_line(shown: &Shown) -> Result<String, Exit> {

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
+
 use super::{Reason, Rejection, Targets};
 use crate::event::{Data, Dedup, Digest, Draft, EvidenceRef, Source, StreamName, Timestamp};
 use crate::report::value;
@@ -140,7 +142,7 @@ pub(super) fn json<'de, T: serde::Deserialize<'de>>(bytes: &'de [u8]) -> Result<
 }
 
 /// A key that may be too long or odd for one: then its hash.
-fn short(dedup: &str) -> Result<Dedup, Rejection> {
+pub(super) fn short(dedup: &str) -> Result<Dedup, Rejection> {
     match dedup.parse() {
         Ok(dedup) => Ok(dedup),
         Err(_) => Ok(format!("blake3:{}", blake3::hash(dedup.as_bytes())).parse::<Dedup>()?),
@@ -171,6 +173,12 @@ pub struct Events {
     pub repositories: Vec<String>,
     /// What was understood and makes no event, in the source's words: `pull_request.labeled`.
     pub passed_over: Vec<String>,
+    /// Parts of the body that are evidence by themselves, with their references. Where there are any, the body as a whole is
+    /// not kept.
+    pub evidence: Vec<(EvidenceRef, Bytes)>,
+    /// True where the source does not say when something happened, so that the same sent again would seem to be something
+    /// else: what is known under its key must then have the same evidence.
+    pub untimed: bool,
     /// True where the source says the same again and again in other words: what is known under its key stands as it is.
     pub repeats: bool,
 }

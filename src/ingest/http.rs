@@ -17,21 +17,30 @@ pub fn router(intake: Intake) -> Router {
     Router::new()
         .route("/webhooks/{source}", post(webhook))
         .route("/v1/evidence", post(document_http::hand_in))
+        .route("/v1/events", post(cloudevents))
         .with_state(intake)
 }
 
+async fn cloudevents(State(intake): State<Intake>, request: Request) -> Response {
+    deliver(&intake, super::cloudevents::NAME, request).await
+}
+
 async fn webhook(State(intake): State<Intake>, Path(source): Path<String>, request: Request) -> Response {
+    deliver(&intake, &source, request).await
+}
+
+async fn deliver(intake: &Intake, source: &str, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let headers = headers(&parts.headers);
     let body = match whole(body, intake.body_bytes_max()).await {
         Ok(body) => body,
         Err(rejection) => {
             let refusal = Refusal::from(rejection);
-            intake.refused(&source, &refusal);
+            intake.refused(source, &refusal);
             return answer(Err(refusal));
         }
     };
-    answer(intake.deliver(&source, &headers, body).await)
+    answer(intake.deliver(source, &headers, body).await)
 }
 
 /// The headers of a request. Values that are not text are nobody's here.

@@ -5,14 +5,14 @@ use std::io::Read;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::sync::{Mutex, MutexGuard, broadcast};
+use tokio::sync::{Mutex, broadcast};
 
 use super::authentication::Secrets;
 use super::document::{self, Body, Incoming};
 use super::registry::TagBook;
 use super::upload::About;
-use super::{Counters, Delivery, Events, Headers, Reason, Rejection, SYSTEMS, Settings, System, Targets, redact};
-use crate::event::{Draft, EventId, EvidenceRef, MediaType, Source, Timestamp};
+use super::{Counters, Delivery, Events, Headers, Reason, Recorded, Rejection, SYSTEMS, Settings, System, Targets, redact};
+use crate::event::{EvidenceRef, MediaType, Source, Timestamp};
 use crate::ledger::{self, Ledger, SMALL_BLOB_MAX, SmallBlob};
 use crate::report::Kind;
 
@@ -32,11 +32,11 @@ pub struct Hook {
 /// Takes in what other systems send. Cheap to clone.
 #[derive(Clone)]
 pub struct Intake {
-    inner: Arc<Inner>,
+    pub(super) inner: Arc<Inner>,
 }
 
-struct Inner {
-    ledger: Ledger,
+pub(super) struct Inner {
+    pub(super) ledger: Ledger,
     hooks: BTreeMap<String, Hook>,
     targets: Targets,
     body_bytes_max: usize,
@@ -45,36 +45,13 @@ struct Inner {
     documents: tokio::sync::Semaphore,
     counters: Counters,
     /// Held from a decision about tags until what was decided is recorded.
-    tags: Mutex<TagBook>,
+    pub(super) tags: Mutex<TagBook>,
     /// URLs of repositories in which something is new.
-    repositories: broadcast::Sender<String>,
+    pub(super) repositories: broadcast::Sender<String>,
 }
 
 /// Documents that are read at once. One may take 200 MB of memory; a third waits its turn.
 const DOCUMENTS_MAX: usize = 2;
-
-/// An event that a delivery became.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct Recorded {
-    /// Its position.
-    pub position: String,
-    /// Its id.
-    pub id: EventId,
-    /// Its type.
-    #[serde(rename = "type")]
-    pub event_type: String,
-    /// Its stream.
-    pub stream: String,
-    /// True when it was recorded before.
-    pub duplicate: bool,
-}
-
-impl Recorded {
-    fn of(draft: &Draft, position: String, id: EventId, duplicate: bool) -> Self {
-        let event_type = draft.data.event_type().map(|kind| kind.as_str()).unwrap_or_default().to_owned();
-        Self { position, id, event_type, stream: draft.stream.to_string(), duplicate }
-    }
-}
 
 /// What became of something that was taken.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
@@ -249,14 +226,14 @@ impl Intake {
         let (name, redactions, reference) = (read.format.name, read.redactions, read.body.reference().clone());
         let recorded = async {
             let small = match read.body {
-                Body::Small(blob) => Some(blob),
-                Body::Large(blob) => ledger.evidence().keep(blob).await.map(|_| None)?,
+                Body::Small(blob) => vec![blob],
+                Body::Large(blob) => ledger.evidence().keep(blob).await.map(|_| Vec::new())?,
             };
-            self.record(read.events, &read.source, &reference, small.as_ref()).await
+            self.record(read.events, &read.source, &reference, &small).await
         };
         match recorded.await {
             Ok(events) => Ok((name, Accepted { events, redactions, ..Accepted::default() })),
-            Err(error) => Err((name, error.into())),
+            Err(refusal) => Err((name, refusal)),
         }
     }
 
@@ -270,108 +247,28 @@ impl Intake {
         let received_at = self.inner.ledger.clock().now();
         let taken = opened(hook, headers, body, self.inner.body_bytes_max)?;
         let events = normalised(hook, headers, &taken, received_at, &self.inner.targets)?;
-        let passed_over = events.passed_over.clone();
         let (redactions, reference) = (taken.redactions, taken.evidence.clone());
-        let small = if events.drafts.is_empty() && events.tags.is_empty() { None } else { self.kept(taken).await? };
-        let events = self.record(events, &hook.source, &reference, small.as_ref()).await?;
+        let mut small = Vec::new();
+        if !events.drafts.is_empty() || !events.tags.is_empty() {
+            if events.evidence.is_empty() {
+                small.extend(self.kept(reference.media_type.clone(), taken.body.into()).await?);
+            }
+            for (part, bytes) in &events.evidence {
+                small.extend(self.kept(part.media_type.clone(), bytes.clone()).await?);
+            }
+        }
+        let passed_over = events.passed_over.clone();
+        let events = self.record(events, &hook.source, &reference, &small).await?;
         Ok(Accepted { events, passed_over, redactions })
     }
 
-    /// Records what a payload became, with what its tags mean. The evidence must be stored by now, or come with it.
-    ///
-    /// # Errors
-    /// As [`Ledger::append_with`].
-    pub async fn record(
-        &self,
-        events: Events,
-        source: &Source,
-        evidence: &EvidenceRef,
-        small: Option<&SmallBlob>,
-    ) -> Result<Vec<Recorded>, ledger::Error> {
-        let small = small.map_or(&[][..], std::slice::from_ref);
-        let mut recorded = if events.drafts.is_empty() {
-            Vec::new()
-        } else if events.repeats {
-            self.append_new(events.drafts, small).await?
-        } else {
-            self.append(events.drafts, small).await?
-        };
-        if !events.tags.is_empty() {
-            let mut book = self.tags().await?;
-            let draft = |error| ledger::Error::Draft { index: 0, error };
-            let drafts = book.drafts(events.tags, source, evidence).map_err(draft)?;
-            recorded.extend(self.append_new(drafts, small).await?);
-        }
-        for url in events.repositories {
-            // An error means that nobody polls.
-            let _nobody = self.inner.repositories.send(url).is_err();
-        }
-        Ok(recorded)
-    }
-
-    /// Reads what the ledger knows of tags, so that the first delivery that names one need not wait for it.
-    ///
-    /// # Errors
-    /// `Corrupt`; storage errors.
-    pub async fn prepare(&self) -> Result<(), ledger::Error> {
-        self.tags().await.map(drop)
-    }
-
-    /// What is known of tags by now. Nobody else can decide by it while it is held.
-    async fn tags(&self) -> Result<MutexGuard<'_, TagBook>, ledger::Error> {
-        let mut book = self.inner.tags.lock().await;
-        let mut caught_up = std::mem::take(&mut *book);
-        *book = self.inner.ledger.blocking(move |ledger| caught_up.catch_up(ledger).map(|()| caught_up)).await?;
-        Ok(book)
-    }
-
-    /// Appends what is not known under its key yet. Of the rest, what was said first stands, in whatever words it is said
-    /// again.
-    async fn append_new(&self, drafts: Vec<Draft>, small: &[SmallBlob]) -> Result<Vec<Recorded>, ledger::Error> {
-        let ledger = &self.inner.ledger;
-        loop {
-            let (mut recorded, mut new) = (Vec::new(), Vec::new());
-            for draft in &drafts {
-                match ledger.find(&draft.source, &draft.dedup).await? {
-                    Some((position, id)) => recorded.push(Recorded::of(draft, position.to_string(), id, true)),
-                    None => new.push(draft.clone()),
-                }
-            }
-            if new.is_empty() {
-                return Ok(recorded);
-            }
-            match self.append(new, small).await {
-                // Somebody else was told the same at the same time.
-                Err(ledger::Error::DedupConflict { .. }) => {}
-                Err(error) => return Err(error),
-                Ok(appended) => {
-                    recorded.extend(appended);
-                    return Ok(recorded);
-                }
-            }
-        }
-    }
-
     /// Stores a body in a file, or returns it where it is small enough to be committed with its events.
-    async fn kept(&self, taken: Taken) -> Result<Option<SmallBlob>, ledger::Error> {
-        let media_type = taken.evidence.media_type;
-        if taken.body.len() <= SMALL_BLOB_MAX {
-            return SmallBlob::new(media_type, taken.body.into()).map(Some);
+    async fn kept(&self, media_type: MediaType, bytes: Bytes) -> Result<Option<SmallBlob>, ledger::Error> {
+        if bytes.len() <= SMALL_BLOB_MAX {
+            return SmallBlob::new(media_type, bytes).map(Some);
         }
-        self.inner.ledger.evidence().put(media_type, &taken.body).await?;
+        self.inner.ledger.evidence().put(media_type, &bytes).await?;
         Ok(None)
-    }
-
-    /// Appends drafts whose evidence is stored, or comes with them.
-    ///
-    /// # Errors
-    /// As [`Ledger::append_with`].
-    pub async fn append(&self, drafts: Vec<Draft>, small: &[SmallBlob]) -> Result<Vec<Recorded>, ledger::Error> {
-        let said = drafts.clone();
-        let acknowledged = self.inner.ledger.append_with(drafts, small).await?;
-        let placed = said.iter().zip(acknowledged.placed);
-        let recorded = placed.map(|(draft, at)| Recorded::of(draft, at.position.to_string(), at.id, at.duplicate));
-        Ok(recorded.collect())
     }
 }
 
@@ -392,10 +289,12 @@ pub(super) struct Taken {
 /// What is wrong with it, before anybody asks what it says.
 pub(super) fn opened(hook: &Hook, headers: &Headers, body: Bytes, bytes_max: usize) -> Result<Taken, Rejection> {
     let mut body = decoded(headers, body, bytes_max)?;
-    if body.trim_ascii().is_empty() {
+    // A CloudEvent in binary mode may bear any bytes, or none.
+    let any_bytes = hook.system.name == super::cloudevents::NAME;
+    if !any_bytes && body.trim_ascii().is_empty() {
         return Err(Rejection::new(Reason::Empty, "the body is empty"));
     }
-    if let Err(error) = std::str::from_utf8(&body) {
+    if let (false, Err(error)) = (any_bytes, std::str::from_utf8(&body)) {
         return Err(Rejection::new(Reason::NotUtf8, format!("byte {} is not UTF-8", error.valid_up_to())));
     }
     let redactions = redact::redact(&mut body, hook.system.secret_members);

@@ -5,6 +5,7 @@
 //! [`Rejection`]; [`SYSTEMS`] lists those of webhooks, [`report::FORMATS`](crate::report::FORMATS) those of documents.
 
 pub mod authentication;
+mod cloudevents;
 mod counters;
 mod delivery;
 pub mod document;
@@ -15,6 +16,7 @@ pub mod images;
 mod intake;
 mod normalise;
 pub mod redact;
+mod recording;
 mod registry;
 mod settings;
 mod target;
@@ -24,8 +26,9 @@ pub mod webhook;
 pub use crate::report::{Kind, Reason, Rejection};
 pub use counters::Counters;
 pub use delivery::{Delivery, Events, Headers, TagSeen};
-pub use intake::{Accepted, Hook, Intake, Recorded, Refusal};
+pub use intake::{Accepted, Hook, Intake, Refusal};
 pub use normalise::{Input, Normalised, Payload, normalise};
+pub use recording::Recorded;
 pub use settings::{Settings, WebhookSettings};
 pub use target::{Asked, TargetRule, Targets};
 pub use webhook::{SYSTEMS, System};

@@ -52,6 +52,7 @@ pub const SYSTEMS: &[&System] = &[
     &opsgenie::SYSTEM,
     &pagerduty::SYSTEM,
     &statuspage::SYSTEM,
+    &super::cloudevents::SYSTEM,
 ];
 
 /// Longest URL, in bytes, that is taken from a payload.
