@@ -35,7 +35,8 @@ struct Word {
 ///
 /// Where CDEvents has a word for it and it tells what the word requires, it has that word, and `customData.plimsoll` the
 /// payload; else it has a type of its own, `dev.cdeventsx.plimsoll-<subject>.<predicate>.<version>`, and the payload is the
-/// content. What came in as a CDEvent keeps id, source and, where it can, type.
+/// content. What came in as a CDEvent and keeps its type keeps id and source, too; else it has the ledger's own, as several
+/// that share an id and differ in type might else seem to be one.
 ///
 /// # Errors
 /// [`Error`], for an event that cannot be read.
@@ -46,17 +47,19 @@ pub fn envelope(told: &Told<'_>) -> Result<Value, Error> {
     let came = Came::of(envelope);
     let ours = json!({
         "id": envelope.id, "type": envelope.type_name, "stream": envelope.stream, "position": envelope.position,
-        "source": envelope.source, "recorded_at": envelope.recorded_at,
+        "source": envelope.source, "dedup": envelope.dedup, "recorded_at": envelope.recorded_at,
     });
     let ours = ours.as_object().cloned().unwrap_or_default();
-    let frame = Frame { told, came: came.as_ref(), ours };
     for word in words(told, &data, came.as_ref()) {
         let Some(schema) = word.schema() else { continue };
+        let kept = came.as_ref().filter(|came| came.word() == Some(word.word));
+        let frame = Frame { told, came: kept, ours: &ours };
         let event = frame.event(&schema.kind, &word.subject, word.content, Some(&payload));
         if schema.check(&event).is_ok() {
             return Ok(frame.enveloped(&schema.kind, &word.subject, event));
         }
     }
+    let frame = Frame { told, came: None, ours: &ours };
     let kind = custom(&envelope.type_name, envelope.v);
     let event = frame.event(&kind, envelope.stream.as_str(), payload, None);
     Ok(frame.enveloped(&kind, envelope.stream.as_str(), event))
@@ -100,8 +103,10 @@ impl<'a> Came<'a> {
 /// What all that is made of one event has in common.
 struct Frame<'a> {
     told: &'a Told<'a>,
+    /// What it was when it came, where that is kept.
     came: Option<&'a Came<'a>>,
-    ours: Map<String, Value>,
+    /// What else the ledger has of it.
+    ours: &'a Map<String, Value>,
 }
 
 impl Frame<'_> {

@@ -11,7 +11,7 @@ use super::Error;
 
 /// A version of the specification, up to what changes words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Spec {
+pub(super) enum Spec {
     /// 0.3
     V0_3,
     /// 0.4

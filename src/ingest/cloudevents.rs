@@ -71,6 +71,21 @@ fn mode(headers: &Headers, sketch: &Sketch) -> Option<Mode> {
     }
 }
 
+/// What the whole body shows, where its beginning did not.
+fn mode_within(delivery: &Delivery<'_>) -> Result<Mode, Rejection> {
+    let body: Value = serde_json::from_str(text(delivery)?).map_err(|error| Rejection::json(&error))?;
+    let first = body.get(0).unwrap_or(&body);
+    match (first.get("specversion"), first.get("context")) {
+        (Some(_), _) if body.is_array() => Ok(Mode::Batch),
+        (Some(_), _) => Ok(Mode::Structured),
+        (None, Some(_)) if body.is_object() => Ok(Mode::Bare),
+        _ => {
+            let what = "no CloudEvent: neither ce- headers, nor a content type of CloudEvents, nor the members of one";
+            Err(Rejection::new(Reason::UnknownFormat, what))
+        }
+    }
+}
+
 /// The content type without parameters, in lower case.
 fn essence(headers: &Headers) -> String {
     let content_type = headers.get("content-type").unwrap_or_default();
@@ -78,11 +93,8 @@ fn essence(headers: &Headers) -> String {
 }
 
 fn normalise(delivery: &Delivery<'_>) -> Result<Events, Rejection> {
-    let mode = mode(delivery.headers, &Sketch::of(delivery.body)).ok_or_else(|| {
-        let what = "no CloudEvent: neither ce- headers, nor a content type of CloudEvents, nor the members of one";
-        Rejection::new(Reason::UnknownFormat, what)
-    })?;
-    let mut events = Events::default();
+    let mode = mode(delivery.headers, &Sketch::of(delivery.body)).map_or_else(|| mode_within(delivery), Ok)?;
+    let mut events = Events { by_content: true, ..Events::default() };
     match mode {
         Mode::Binary => binary(delivery, &mut events)?,
         Mode::Structured => {
@@ -308,7 +320,6 @@ impl One<'_> {
         let mut draft = Draft::new(data, stream, delivery.source.clone(), self.attributes.dedup()?, occurred_at);
         draft.correlation = self.said.as_ref().and_then(|said| said.chain.as_deref()?.parse().ok());
         draft.evidence = vec![evidence.clone()];
-        events.untimed |= at.is_none();
         events.evidence.push((evidence, Bytes::copy_from_slice(self.bytes)));
         events.drafts.push(draft);
         Ok(())
@@ -381,6 +392,57 @@ fn repository(source: Option<&str>, id: &str) -> Option<String> {
     Some(format!("{base}/{id}"))
 }
 
+/// Whether two forms of an event, each as it came, say the same: brokers hand events on in another mode than they got them.
+pub(super) fn same(before: &[u8], now: &[u8]) -> bool {
+    before == now || content(before).agrees(&content(now))
+}
+
+/// What an event says, without its form.
+struct Content {
+    /// Attributes, of an event in structured form.
+    attributes: Option<Map<String, Value>>,
+    /// The data: as canonical JSON where it is JSON, else its bytes.
+    data: Vec<u8>,
+}
+
+impl Content {
+    fn agrees(&self, other: &Self) -> bool {
+        let attributes = match (&self.attributes, &other.attributes) {
+            (Some(one), Some(two)) => one == two,
+            // Those of an event in binary form were headers.
+            _ => true,
+        };
+        attributes && self.data == other.data
+    }
+}
+
+fn content(bytes: &[u8]) -> Content {
+    let plain = |bytes: &[u8]| match serde_json::from_slice::<Value>(bytes) {
+        Ok(value) => value.to_string().into_bytes(),
+        Err(_) => bytes.to_vec(),
+    };
+    let Ok(Value::Object(mut members)) = serde_json::from_slice::<Value>(bytes) else {
+        return Content { attributes: None, data: plain(bytes) };
+    };
+    if !members.contains_key("specversion") {
+        return Content { attributes: None, data: plain(bytes) };
+    }
+    let (data, encoded) = (members.remove("data"), members.remove("data_base64"));
+    members.retain(|_, value| !value.is_null());
+    let json = members.get("datacontenttype").and_then(Value::as_str).is_none_or(|kind| kind.contains("json"));
+    let encoded = encoded
+        .as_ref()
+        .and_then(Value::as_str)
+        .map(|text| data_encoding::BASE64.decode(text.as_bytes()).unwrap_or_else(|_why| text.as_bytes().to_vec()));
+    let data = match (data, encoded) {
+        (Some(Value::String(text)), _) if !json => plain(text.as_bytes()),
+        (Some(Value::Null) | None, Some(bytes)) => plain(&bytes),
+        (Some(Value::Null) | None, None) => Vec::new(),
+        (Some(value), _) => value.to_string().into_bytes(),
+    };
+    Content { attributes: Some(members), data }
+}
+
 /// One segment of a stream's name, without scheme and user.
 fn segment(text: &str) -> String {
     let text = match text.split_once("://") {
@@ -412,6 +474,17 @@ mod tests {
             assert_eq!(header(text).unwrap(), plain, "{text}");
         }
         assert_eq!(header("%FF"), None);
+    }
+
+    #[test]
+    fn the_same_event_in_another_mode_says_the_same() {
+        let structured = br#"{"specversion":"1.0","id":"1","type":"t","source":"s","data":{"b":1,"a":[2]}}"#;
+        let encoded = br#"{"specversion":"1.0","id":"1","type":"t","source":"s","data_base64":"eyJhIjpbMl0sImIiOjF9"}"#;
+        let xml = br#"{"specversion":"1.0","id":"1","type":"t","source":"s","datacontenttype":"application/xml","data":"<a/>"}"#;
+        assert!(same(structured, b"{ \"a\": [2], \"b\": 1 }") && same(structured, encoded) && same(xml, b"<a/>"));
+        assert!(!same(structured, b"{\"a\":[2],\"b\":2}") && !same(structured, xml) && !same(xml, b"<b/>"));
+        let other = String::from_utf8(structured.to_vec()).unwrap().replace("\"s\"", "\"s\",\"subject\":\"x\"");
+        assert!(!same(structured, other.as_bytes()));
     }
 
     #[test]

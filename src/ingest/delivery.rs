@@ -173,12 +173,12 @@ pub struct Events {
     pub repositories: Vec<String>,
     /// What was understood and makes no event, in the source's words: `pull_request.labeled`.
     pub passed_over: Vec<String>,
-    /// Parts of the body that are evidence by themselves, with their references. Where there are any, the body as a whole is
+    /// Where the parts of a body are evidence by themselves: that of each draft, in their order. The body as a whole is then
     /// not kept.
     pub evidence: Vec<(EvidenceRef, Bytes)>,
-    /// True where the source does not say when something happened, so that the same sent again would seem to be something
-    /// else: what is known under its key must then have the same evidence.
-    pub untimed: bool,
+    /// True where the drafts have evidence of their own and may come again in another form, or without a time of their own:
+    /// what is known under their keys must have the same content, whatever its bytes are.
+    pub by_content: bool,
     /// True where the source says the same again and again in other words: what is known under its key stands as it is.
     pub repeats: bool,
 }

@@ -11,7 +11,10 @@ use super::authentication::Secrets;
 use super::document::{self, Body, Incoming};
 use super::registry::TagBook;
 use super::upload::About;
-use super::{Counters, Delivery, Events, Headers, Reason, Recorded, Rejection, SYSTEMS, Settings, System, Targets, redact};
+use super::{
+    Counters, Delivery, Events, Headers, Reason, Recorded, Rejection, SYSTEMS, Settings, System, Targets,
+    cloudevents, redact,
+};
 use crate::event::{EvidenceRef, MediaType, Source, Timestamp};
 use crate::ledger::{self, Ledger, SMALL_BLOB_MAX, SmallBlob};
 use crate::report::Kind;
@@ -290,7 +293,7 @@ pub(super) struct Taken {
 pub(super) fn opened(hook: &Hook, headers: &Headers, body: Bytes, bytes_max: usize) -> Result<Taken, Rejection> {
     let mut body = decoded(headers, body, bytes_max)?;
     // A CloudEvent in binary mode may bear any bytes, or none.
-    let any_bytes = hook.system.name == super::cloudevents::NAME;
+    let any_bytes = hook.system.name == cloudevents::NAME;
     if !any_bytes && body.trim_ascii().is_empty() {
         return Err(Rejection::new(Reason::Empty, "the body is empty"));
     }

@@ -1,11 +1,12 @@
 //! From events that were made to events that are recorded: what is known already, and what tags mean.
 
+use bytes::Bytes;
 use tokio::sync::MutexGuard;
 
 use super::registry::TagBook;
-use super::{Events, Intake, Reason, Refusal, Rejection};
-use crate::event::{self, Draft, EventId, EvidenceRef, Source};
-use crate::ledger::{self, SmallBlob};
+use super::{Events, Intake, Reason, Refusal, Rejection, cloudevents};
+use crate::event::{self, Draft, EventId, EvidenceRef, Position, Source};
+use crate::ledger::{self, Blob, SmallBlob};
 
 /// An event that a delivery became.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -24,23 +25,21 @@ pub struct Recorded {
 }
 
 impl Recorded {
-    /// What a draft becomes once its place is known.
-    fn named(draft: &Draft) -> impl FnOnce(String, EventId, bool) -> Self + use<> {
+    fn of(draft: &Draft, position: Position, id: EventId, duplicate: bool) -> Self {
         let event_type = draft.data.event_type().map(|kind| kind.as_str()).unwrap_or_default().to_owned();
-        let stream = draft.stream.to_string();
-        move |position, id, duplicate| Self { position, id, event_type, stream, duplicate }
+        Self { position: position.to_string(), id, event_type, stream: draft.stream.to_string(), duplicate }
     }
 }
 
 /// What is done about drafts whose key is known with other content.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Again {
+#[derive(Debug, Clone, Copy)]
+enum Again<'a> {
     /// They are in conflict.
     Conflict,
     /// What was said first stands, in whatever words it is said again.
     FirstStands,
-    /// What was said first stands where the evidence is the same: only the time of receipt differs.
-    SameEvidence,
+    /// What was said first stands where it says the same in another form. The evidence of each draft, in their order.
+    SameContent(&'a [(EvidenceRef, Bytes)]),
 }
 
 impl Intake {
@@ -55,8 +54,8 @@ impl Intake {
         evidence: &EvidenceRef,
         small: &[SmallBlob],
     ) -> Result<Vec<Recorded>, Refusal> {
-        let again = match (events.untimed, events.repeats) {
-            (true, _) => Again::SameEvidence,
+        let again = match (events.by_content, events.repeats) {
+            (true, _) => Again::SameContent(&events.evidence),
             (false, true) => Again::FirstStands,
             (false, false) => Again::Conflict,
         };
@@ -97,52 +96,84 @@ impl Intake {
 
     /// Appends drafts, all or none. Nearly always all are new, or known with the same content, which the ledger sees by
     /// itself; only where it finds a conflict is each looked for.
-    async fn append(&self, drafts: Vec<Draft>, small: &[SmallBlob], again: Again) -> Result<Vec<Recorded>, Refusal> {
-        let mut n_known = None;
-        let (mut known, mut rest) = (Vec::new(), drafts.clone());
+    async fn append(
+        &self,
+        drafts: Vec<Draft>,
+        small: &[SmallBlob],
+        again: Again<'_>,
+    ) -> Result<Vec<Recorded>, Refusal> {
+        let mut recorded: Vec<Option<Recorded>> = vec![None; drafts.len()];
+        let mut rest: Vec<usize> = (0..drafts.len()).collect();
         loop {
-            let said: Vec<_> = rest.iter().map(Recorded::named).collect();
-            match self.inner.ledger.append_with(rest, small).await {
+            let sent: Vec<Draft> = rest.iter().filter_map(|n| drafts.get(*n)).cloned().collect();
+            let named = |blob: &&SmallBlob| sent.iter().any(|draft| draft.evidence.contains(blob.reference()));
+            let small: Vec<SmallBlob> = small.iter().filter(named).cloned().collect();
+            match self.inner.ledger.append_with(sent, &small).await {
                 Ok(acknowledged) => {
-                    let placed = said.into_iter().zip(acknowledged.placed);
-                    known.extend(placed.map(|(named, at)| named(at.position.to_string(), at.id, at.duplicate)));
-                    return Ok(known);
+                    for (n, at) in rest.into_iter().zip(acknowledged.placed) {
+                        if let (Some(slot), Some(draft)) = (recorded.get_mut(n), drafts.get(n)) {
+                            *slot = Some(Recorded::of(draft, at.position, at.id, at.duplicate));
+                        }
+                    }
+                    break;
                 }
-                // Where nothing more is known since the last try, the drafts contradict each other.
-                Err(ledger::Error::DedupConflict { .. }) if again != Again::Conflict && n_known != Some(known.len()) => {
-                    n_known = Some(known.len());
+                Err(error @ ledger::Error::DedupConflict { .. }) => {
+                    let left = self.unknown(&drafts, &mut recorded, again).await?;
+                    // Where nothing more is known than at the last try, the drafts contradict each other.
+                    if matches!(again, Again::Conflict) || left == rest {
+                        return Err(error.into());
+                    }
+                    rest = left;
+                    if rest.is_empty() {
+                        break;
+                    }
                 }
                 Err(error) => return Err(error.into()),
             }
-            (known, rest) = self.unknown(&drafts, again).await?;
-            if rest.is_empty() {
-                return Ok(known);
-            }
         }
+        Ok(recorded.into_iter().flatten().collect())
     }
 
-    /// Parts drafts into what is known under its key, and what is not.
-    async fn unknown(&self, drafts: &[Draft], again: Again) -> Result<(Vec<Recorded>, Vec<Draft>), Refusal> {
-        let ledger = &self.inner.ledger;
-        let (mut known, mut new) = (Vec::new(), Vec::<Draft>::new());
-        for draft in drafts {
-            let twin = |earlier: &Draft| earlier.source == draft.source && earlier.dedup == draft.dedup;
-            let Some((position, id)) = ledger.find(&draft.source, &draft.dedup).await? else {
-                if again == Again::SameEvidence || !new.iter().any(twin) {
-                    new.push(draft.clone());
+    /// Notes what is known under the keys of drafts, and returns which are not known.
+    async fn unknown(
+        &self,
+        drafts: &[Draft],
+        recorded: &mut [Option<Recorded>],
+        again: Again<'_>,
+    ) -> Result<Vec<usize>, Refusal> {
+        let mut new: Vec<usize> = Vec::new();
+        for (n, (draft, slot)) in drafts.iter().zip(recorded).enumerate() {
+            let Some((position, id)) = self.inner.ledger.find(&draft.source, &draft.dedup).await? else {
+                let twin = |earlier: &Draft| earlier.source == draft.source && earlier.dedup == draft.dedup;
+                let said = new.iter().filter_map(|n| drafts.get(*n)).any(twin);
+                if !(said && matches!(again, Again::FirstStands)) {
+                    new.push(n);
                 }
                 continue;
             };
-            if again == Again::SameEvidence {
-                let leaf = ledger.blocking(move |ledger| ledger.leaf(position.0)).await?;
-                let first = event::Recorded::parse(leaf).map_err(|error| ledger::Error::Corrupt(error.to_string()))?;
-                if first.envelope().evidence != draft.evidence {
-                    let what = format!("the same id was recorded with other content, as event {position} ({id})");
-                    return Err(Rejection::new(Reason::Conflict, what).into());
-                }
+            if let Again::SameContent(evidence) = again
+                && let Some((_, bytes)) = evidence.get(n)
+            {
+                self.same_content(position, bytes).await?;
             }
-            known.push(Recorded::named(draft)(position.to_string(), id, true));
+            *slot = Some(Recorded::of(draft, position, id, true));
         }
-        Ok((known, new))
+        Ok(new)
+    }
+
+    /// That the evidence of an event says the same as these bytes. Evidence that was erased says nothing any more.
+    async fn same_content(&self, position: Position, bytes: &[u8]) -> Result<(), Refusal> {
+        let ledger = &self.inner.ledger;
+        let leaf = ledger.blocking(move |ledger| ledger.leaf(position.0)).await?;
+        let known = event::Recorded::parse(leaf).map_err(|error| ledger::Error::Corrupt(error.to_string()))?;
+        for reference in &known.envelope().evidence {
+            if let Blob::Intact(before) = ledger.evidence().get(reference).await?
+                && !cloudevents::same(&before, bytes)
+            {
+                let what = format!("the same source, id and type were recorded with other content at {position}");
+                return Err(Rejection::new(Reason::Conflict, what).into());
+            }
+        }
+        Ok(())
     }
 }

@@ -14,6 +14,9 @@ mod forges;
 mod github;
 mod gitlab;
 mod notifications;
+mod cdevents;
+mod door;
+mod outgoing;
 
 use std::path::PathBuf;
 

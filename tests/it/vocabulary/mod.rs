@@ -102,6 +102,12 @@ fn record(mut draft: Draft) -> (Draft, Recorded) {
     (draft, Recorded::parse(leaf).unwrap())
 }
 
+/// A recorded event of that type: with every optional field, or with none.
+pub fn recorded(event_type: EventType, full: bool) -> Recorded {
+    let sample = if full { &FULL } else { &LEAST };
+    record(draft(event_type, &sample.payload(event_type))).1
+}
+
 fn golden(event_type: EventType) -> (Draft, Recorded) {
     record(draft(event_type, &FULL.payload(event_type)))
 }
