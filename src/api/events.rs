@@ -34,6 +34,8 @@ struct Asked {
     limit: Option<usize>,
     private: bool,
     filter: Filter,
+    /// Which types pass, some of them in the words of CDEvents: what an event is called there is known only when it is told.
+    told: Filter,
 }
 
 impl Asked {
@@ -65,6 +67,9 @@ impl Asked {
                 "type" => asked.filter.types.push(plain),
                 _ => return Err((name.to_owned(), "there is no such parameter".to_owned())),
             }
+        }
+        if asked.filter.types.iter().any(|name| name.starts_with("dev.")) {
+            asked.told.types = std::mem::take(&mut asked.filter.types);
         }
         Ok(asked)
     }
@@ -119,13 +124,13 @@ async fn read(ledger: &Ledger, asked: &Asked, from: u64, size: u64) -> Result<St
     let (asked, events_max) = (asked.clone(), asked.limit.unwrap_or(PAGE.events_max).min(PAGE.events_max));
     let read = move |ledger: &Ledger| {
         let page = ledger.page(from, size, false, &asked.filter, PageLimit { events_max, ..PAGE })?;
-        told(ledger, page, asked.private)
+        told(ledger, page, &asked)
     };
     ledger.blocking(read).await
 }
 
 /// A page in the words of CDEvents, cut where it grows beyond what a page holds.
-fn told(ledger: &Ledger, page: Page, private: bool) -> Result<Stretch> {
+fn told(ledger: &Ledger, page: Page, asked: &Asked) -> Result<Stretch> {
     let origin = ledger.key().name();
     let mut stretch = Stretch { events: Vec::new(), next: page.covered.end };
     let mut n_bytes = 0;
@@ -135,13 +140,16 @@ fn told(ledger: &Ledger, page: Page, private: bool) -> Result<Stretch> {
         n_bytes += entry.leaf.len();
         let event = Recorded::parse(entry.leaf.clone()).map_err(corrupt)?;
         let mut values = Vec::new();
-        if private {
+        if asked.private {
             values.extend(ledger.private_values(&event)?.into_iter().map(|row| (row.id.to_string(), row.value)));
             values.extend(ledger.subjects_of(&event)?.into_iter().map(|row| (row.id.to_string(), row.identity)));
             n_bytes += values.iter().map(|(_, text)| text.len()).sum::<usize>();
         }
         let told = cdevents::envelope(&Told { event: &event, origin, private: &values }).map_err(corrupt)?;
-        stretch.events.push((entry.position, told));
+        let kind = told.get("type").and_then(Value::as_str).unwrap_or_default();
+        if asked.told.admits("", kind) || asked.told.admits("", &event.envelope().type_name) {
+            stretch.events.push((entry.position, told));
+        }
         if n_bytes >= PAGE.bytes_max
             && let Some(next) = entries.peek()
         {

@@ -19,7 +19,7 @@ pub(super) struct Log {
     /// Only streams whose names begin so
     #[arg(long, value_name = "PREFIX", default_value = "")]
     stream: String,
-    /// Only this type, or all that begin so if it ends in `*`; may be repeated
+    /// Only this type, or all that begin so if it ends in `*`; may be repeated. With --cdevents also types of CDEvents
     #[arg(long = "type", value_name = "TYPE")]
     types: Vec<String>,
     /// From this position on; backwards, before it
@@ -57,7 +57,12 @@ pub(super) async fn log(settings: &Settings, args: Log) -> Result<Outcome, Exit>
 
 async fn list(settings: &Settings, args: Log) -> Result<Outcome, Exit> {
     let mut access = Access::reader(settings).await?;
-    let filter = Filter { stream_prefix: args.stream, types: args.types };
+    let mut filter = Filter { stream_prefix: args.stream, types: args.types };
+    // What an event is called in CDEvents is known only when it is told.
+    let mut told = Filter::default();
+    if args.cdevents && filter.types.iter().any(|name| name.starts_with("dev.")) {
+        told.types = std::mem::take(&mut filter.types);
+    }
     let origin = if args.cdevents { access.origin().await? } else { String::new() };
     let mut left = args.limit.unwrap_or(u64::MAX);
     let mut size = access.size().await?;
@@ -74,14 +79,17 @@ async fn list(settings: &Settings, args: Log) -> Result<Outcome, Exit> {
         }
         let events_max = usize::try_from(left).unwrap_or(usize::MAX).min(1000);
         let (events, until) = access.page(next, args.reverse, &filter, events_max).await?;
-        left -= (events.len() as u64).min(left);
         let mut text = String::new();
         for event in &events {
-            text.push_str(&match (args.cdevents, settings.json) {
-                (true, _) => cdevent(event, &origin, args.private)?,
-                (false, true) => json_line(event)?,
-                (false, false) => line(event),
-            });
+            let line = match (args.cdevents, settings.json) {
+                (true, _) => cdevent(event, &origin, args.private, &told)?,
+                (false, true) => Some(json_line(event)?),
+                (false, false) => Some(line(event)),
+            };
+            if let Some(line) = line {
+                text.push_str(&line);
+                left = left.saturating_sub(1);
+            }
         }
         print(&text)?;
         if until == next {
@@ -122,12 +130,15 @@ fn json(shown: &Shown) -> Result<serde_json::Value, Exit> {
     Ok(value)
 }
 
-/// The event in the words of CDEvents.
-fn cdevent(shown: &Shown, origin: &str, private: bool) -> Result<String, Exit> {
+/// The event in the words of CDEvents, if its type passes.
+fn cdevent(shown: &Shown, origin: &str, private: bool, filter: &Filter) -> Result<Option<String>, Exit> {
     let private = if private { &shown.private[..] } else { &[] };
+    let envelope = shown.event.envelope();
     let told = cdevents::envelope(&Told { event: &shown.event, origin, private })
-        .map_err(|error| Exit::no(format!("event {}: {error}", shown.event.envelope().position)))?;
-    Ok(format!("{told}\n"))
+        .map_err(|error| Exit::no(format!("event {}: {error}", envelope.position)))?;
+    let kind = told.get("type").and_then(serde_json::Value::as_str).unwrap_or_default();
+    let passes = filter.admits("", kind) || filter.admits("", &envelope.type_name);
+    Ok(passes.then(|| format!("{told}\n")))
 }
 
 fn json_line(shown: &Shown) -> Result<String, Exit> {

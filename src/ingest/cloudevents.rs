@@ -36,10 +36,7 @@ const NAME_BYTES_MAX: usize = 512;
 fn recognise(headers: &Headers, sketch: &Sketch) -> bool {
     let enveloped = sketch.has("specversion") && sketch.has("type") && sketch.has("source");
     let bare = sketch.get("context.type");
-    mode(headers, sketch).is_some_and(|mode| mode != Mode::Bare)
-        || enveloped
-        || bare.starts_with(PREFIX)
-        || bare.starts_with(CUSTOM_PREFIX)
+    mode_by_headers(headers).is_some() || enveloped || bare.starts_with(PREFIX) || bare.starts_with(CUSTOM_PREFIX)
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,8 +48,8 @@ enum Mode {
     Bare,
 }
 
-/// How events are sent: the content type says so, else headers, else, where nothing does, what the body looks like.
-fn mode(headers: &Headers, sketch: &Sketch) -> Option<Mode> {
+/// How events are sent, as the content type says, or else that there are attributes in headers.
+fn mode_by_headers(headers: &Headers) -> Option<Mode> {
     let essence = essence(headers);
     if essence.starts_with("application/cloudevents-batch") {
         return Some(Mode::Batch);
@@ -60,13 +57,15 @@ fn mode(headers: &Headers, sketch: &Sketch) -> Option<Mode> {
     if essence.starts_with("application/cloudevents") {
         return Some(Mode::Structured);
     }
-    if headers.iter().any(|(name, _)| name.starts_with("ce-")) {
-        return Some(Mode::Binary);
-    }
+    headers.iter().any(|(name, _)| name.starts_with("ce-")).then_some(Mode::Binary)
+}
+
+/// How events are sent, as the beginning of a body shows.
+fn mode_by_sketch(sketch: &Sketch) -> Option<Mode> {
     match sketch.shape {
         Shape::Array if sketch.has("specversion") => Some(Mode::Batch),
-        Shape::Object if sketch.has("context") && !sketch.has("specversion") => Some(Mode::Bare),
         Shape::Object if sketch.has("specversion") => Some(Mode::Structured),
+        Shape::Object if sketch.has("context") => Some(Mode::Bare),
         _ => None,
     }
 }
@@ -93,7 +92,8 @@ fn essence(headers: &Headers) -> String {
 }
 
 fn normalise(delivery: &Delivery<'_>) -> Result<Events, Rejection> {
-    let mode = mode(delivery.headers, &Sketch::of(delivery.body)).map_or_else(|| mode_within(delivery), Ok)?;
+    let mode = mode_by_headers(delivery.headers).or_else(|| mode_by_sketch(&Sketch::of(delivery.body)));
+    let mode = mode.map_or_else(|| mode_within(delivery), Ok)?;
     let mut events = Events { by_content: true, ..Events::default() };
     match mode {
         Mode::Binary => binary(delivery, &mut events)?,

@@ -1,6 +1,10 @@
 //! CDEvents over CloudEvents: what comes in, in every mode.
 
-use plimsoll::ingest::{Headers, Reason};
+use std::collections::BTreeMap;
+
+use plimsoll::ingest::authentication::Secrets;
+use plimsoll::ingest::{Headers, Intake, Reason, Refusal, Settings, WebhookSettings};
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::{Try, fixture, hold};
@@ -265,7 +269,7 @@ fn what_the_vocabulary_has_no_word_for_is_kept_and_custom_events_need_no_schema(
 async fn the_conformance_set_is_taken_in_every_mode_and_known_in_every_other() {
     let served = Served::new().await;
     let all = conformance();
-    let mut kinds = std::collections::BTreeMap::<String, u32>::new();
+    let mut kinds = BTreeMap::<String, u32>::new();
     for (path, event) in &all {
         let taken = events(&send_json(&served, STRUCTURED, &structured(event)).await);
         assert_eq!((taken.len(), taken[0].1), (1, false), "{path}");
@@ -341,4 +345,65 @@ async fn an_event_is_its_source_id_and_type_and_a_batch_is_all_or_nothing() {
     let leaf: Value = serde_json::from_slice(&leaf).unwrap();
     assert_eq!((&leaf["dedup"], &leaf["data"]["subject"]), (&json!("/s\u{e9} 5 t"), &json!("a b")));
     served.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_webhooks_are_configured_events_need_the_secret_of_theirs() {
+    let served = Served::new().await;
+    let body = fixture("cdevents/conformance/service_deployed.json");
+    let hook = |name: &str| {
+        let webhook = WebhookSettings {
+            system: Some("cloudevents".to_owned()),
+            secrets: Secrets::new(["s3cret".to_owned()]),
+            unsigned: false,
+        };
+        let webhooks = BTreeMap::from([(name.to_owned(), webhook)]);
+        Intake::new(served.ledger.clone(), Settings { webhooks, ..Settings::default() }).unwrap()
+    };
+    let deliver = async |intake: &Intake, token: &str| {
+        let mut headers = Headers::default();
+        headers.add("authorization", token);
+        intake.deliver("cloudevents", &headers, body.clone().into()).await
+    };
+    let intake = hook("cloudevents");
+    let Err(Refusal::Rejected(refused)) = deliver(&intake, "Bearer other").await else { panic!("it is taken") };
+    assert_eq!(refused.reason, Reason::BadSignature);
+    assert_eq!(deliver(&intake, "Bearer s3cret").await.unwrap().events.len(), 1);
+    // One of another name is served under that name only.
+    let Err(Refusal::Rejected(refused)) = deliver(&hook("ci"), "Bearer s3cret").await else { panic!("it is taken") };
+    assert_eq!(refused.reason, Reason::UnknownSource);
+    served.finish().await;
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Whatever the attributes are, an event says the same in every mode.
+    #[test]
+    fn an_event_says_the_same_in_every_mode(
+        id in "\\PC{1,20}", source in "\\PC{1,20}", kind in "\\PC{1,20}", subject in "\\PC{1,20}", data in "\\PC{0,20}",
+    ) {
+        let event = json!({
+            "specversion": "1.0", "id": id, "source": source, "type": kind, "subject": subject,
+            "time": "2026-01-01T00:00:00Z", "data": data,
+        });
+        let without = |text: String| {
+            let mut line: Value = serde_json::from_str(&text).unwrap();
+            line["evidence"] = Value::Null;
+            line["data"]["document"] = Value::Null;
+            line
+        };
+        let tried = Try::default();
+        let structured = without(tried.lines(event.to_string().as_bytes()).unwrap());
+        let batch = without(tried.lines(format!("[{event}]").as_bytes()).unwrap());
+        let encode = |text: &str| text.bytes().map(|byte| format!("%{byte:02X}")).collect::<String>();
+        let (id, source, kind, subject) = (encode(&id), encode(&source), encode(&kind), encode(&subject));
+        let head = [
+            ("ce-specversion", "1.0"), ("ce-id", &id), ("ce-source", &source), ("ce-type", &kind),
+            ("ce-subject", &subject), ("ce-time", "2026-01-01T00:00:00Z"),
+        ];
+        let binary = without(Try { headers: &head, ..Try::default() }.lines(data.as_bytes()).unwrap());
+        prop_assert_eq!(&structured, &batch);
+        prop_assert_eq!(&structured, &binary);
+    }
 }

@@ -158,6 +158,8 @@ async fn pages_go_on_where_they_say_and_private_values_are_told_only_when_asked(
     let schemas = Schemas::new();
     assert_eq!(schemas.check(&told[0]), "dev.cdevents.incident.detected.0.3.0");
     assert_eq!(told[0]["data"]["subject"]["content"]["description"], "Response time above threshold of 100ms");
+    let (told, _) = page(&served.get("/v1/events?type=dev.cdevents.incident.*&type=ledger.created").await);
+    assert_eq!(told.len(), 2);
     served.finish().await;
 }
 
@@ -251,6 +253,8 @@ fn the_command_line_prints_the_same_with_and_without_a_server() {
     assert_eq!(schemas.check(&told), "dev.cdevents.change.created.0.4.0");
     assert_eq!(told["data"]["subject"]["content"]["description"], "Mend it");
     assert!(private.contains("github:jane"));
+    assert_eq!(desk.run(["log", "--cdevents", "--type", "dev.cdevents.change.created.0.4.0"]).ok().lines().count(), 1);
+    assert_eq!(desk.run(["log", "--cdevents", "--type", "dev.cdevents.service.*"]).ok(), "");
     let server = desk.serve(&[]);
     let url = format!("http://{}", server.grpc);
     assert_eq!(desk.run(["log", "--cdevents", "--server", &url]).ok(), local);
