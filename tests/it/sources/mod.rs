@@ -6,17 +6,16 @@
 #![cfg(test)]
 
 mod alerts;
+mod cdevents;
 mod checks;
 mod door;
-mod registry;
-mod validations;
 mod forges;
 mod github;
 mod gitlab;
 mod notifications;
-mod cdevents;
-mod door;
 mod outgoing;
+mod registry;
+mod validations;
 
 use std::path::PathBuf;
 
