@@ -62,17 +62,19 @@ pub(super) fn labels<'a>(names: impl Iterator<Item = &'a str>) -> Vec<String> {
 /// A time that may be absent.
 ///
 /// # Errors
-/// [`Reason::BadTime`] for one that is there and says no instant.
-pub(super) fn time(field: &str, text: Option<&str>) -> Result<Option<Timestamp>, Rejection> {
-    text.map_or(Ok(None), |text| value::time(field, text))
+/// [`Reason::BadTime`] for one that is there and says no instant; [`Reason::FutureTime`], as seen at `now`.
+pub(super) fn time(now: Timestamp, field: &str, text: Option<&str>) -> Result<Option<Timestamp>, Rejection> {
+    let at = text.map_or(Ok(None), |text| value::time(field, text))?;
+    at.map_or(Ok(()), |at| value::not_ahead(field, at, now))?;
+    Ok(at)
 }
 
 /// A time that must be there.
 ///
 /// # Errors
-/// [`Reason::MissingField`], [`Reason::BadTime`].
-pub(super) fn need_time(field: &str, text: Option<&str>) -> Result<Timestamp, Rejection> {
-    time(field, text)?.ok_or_else(|| Rejection::missing(field))
+/// [`Reason::MissingField`], and as [`time`].
+pub(super) fn need_time(now: Timestamp, field: &str, text: Option<&str>) -> Result<Timestamp, Rejection> {
+    time(now, field, text)?.ok_or_else(|| Rejection::missing(field))
 }
 
 /// An object id, where forty or more zeros stand for nothing.
@@ -84,15 +86,18 @@ pub(super) fn oid(field: &str, text: &str) -> Result<Option<GitOid>, Rejection> 
     if nothing { Ok(None) } else { value::git_oid(field, text).map(Some) }
 }
 
-/// A key of the source's own, or its hash where it may not be one.
+/// A key made of the forge's own numbers. They count within one instance, and several may send to one hook: so that of an
+/// instance of one's own has its host's hash.
 ///
 /// # Errors
-/// None that is known of.
-pub(super) fn key(text: &str) -> Result<Dedup, Rejection> {
-    match text.parse() {
-        Ok(key) => Ok(key),
-        Err(_) => Ok(format!("blake3:{}", blake3::hash(text.as_bytes())).parse()?),
+/// [`Reason::BadField`] for what cannot be a key.
+pub(super) fn key(repository: &StreamName, numbers: &str) -> Result<Dedup, Rejection> {
+    let host = repository.as_str().split('/').nth(1).unwrap_or_default();
+    if matches!(host, "github.com" | "gitlab.com") {
+        return Ok(numbers.parse()?);
     }
+    let host = blake3::hash(host.as_bytes()).to_hex();
+    Ok(format!("{numbers} ~{}", host.get(..8).unwrap_or_default()).parse()?)
 }
 
 /// The name of the repository at a URL: the same that reading the repository from there gives.
@@ -221,8 +226,8 @@ impl Push<'_> {
         let limit = self.delivery.received_at.micros().saturating_add(value::AHEAD_MAX_MICROS);
         let occurred_at = committed_at.filter(|at| at.micros() <= limit).unwrap_or(self.pushed_at);
         let dedup = match self.repository_id {
-            Some(repository) => key(&format!("commit:{repository}:{id}"))?,
-            None => key(&format!("commit:{id}"))?,
+            Some(repository) => key(self.stream, &format!("commit:{repository}:{id}"))?,
+            None => key(self.stream, &format!("commit:{id}"))?,
         };
         let mut draft = self.delivery.draft_as(data, self.stream.clone(), dedup, occurred_at)?;
         draft.actor = Some(author);
@@ -290,6 +295,14 @@ mod tests {
         for url in ["", "/etc", ".", "file:///etc", "https://", "https://host", "C:\\a"] {
             assert_eq!(stream(url).unwrap_err().field.as_deref(), Some("u"), "{url}");
         }
+    }
+
+    #[test]
+    fn the_numbers_of_two_instances_are_two_keys() {
+        let at = |stream: &str| key(&stream.parse().unwrap(), "pipeline:31 started").unwrap().to_string();
+        assert_eq!(at("repo/gitlab.com/a/b"), "pipeline:31 started");
+        let (one, two) = (at("repo/git.example.com/a/b"), at("repo/10.1.2.3/a/b"));
+        assert!(one != two && !one.contains("example") && one.len() == "pipeline:31 started ~01234567".len());
     }
 
     #[test]

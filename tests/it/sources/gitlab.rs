@@ -85,6 +85,7 @@ fn what_is_wrong_is_named_by_its_path() {
         Reason::BadDigest,
         "object_attributes.last_commit.id",
     );
+    refuses(job, &[("/build_finished_at", json!("2031-01-10 13:50:54 UTC"))], Reason::FutureTime, "build_finished_at");
     refuses(job, &[("/build_finished_at", json!("later"))], Reason::BadTime, "build_finished_at");
     refuses(
         release,
@@ -135,7 +136,7 @@ fn a_merge_request_is_reviewed_and_merged_by_whom_its_body_names() {
     for (word, state) in
         [("approved", "approved"), ("approval", "approved"), ("unapproved", "dismissed"), ("unapproval", "dismissed")]
     {
-        let review = told(word, &[author.clone()]);
+        let review = told(word, std::slice::from_ref(&author));
         let data = &review["data"];
         assert_eq!((&review["type"], &data["state"]), (&json!("change.reviewed"), &json!(state)), "{word}");
         assert_eq!(data["author"], data["reviewer"], "an approval of one's own is seen to be one");

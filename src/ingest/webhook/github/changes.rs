@@ -79,7 +79,7 @@ impl PullRequest {
     }
 
     /// Whether the head lies elsewhere. One that is gone did; where the base is not told, nobody knows.
-    fn from_fork(&self) -> Option<bool> {
+    fn is_from_fork(&self) -> Option<bool> {
         let base = self.base.repo.as_ref()?;
         let Some(head) = &self.head.repo else { return Some(true) };
         head.id.zip(base.id).map(|(head, base)| head != base)
@@ -97,8 +97,12 @@ pub(super) fn change(heard: &Heard<'_>, action: &str) -> Result<Events, Rejectio
     let place = heard.place()?;
     let change = &body.pull_request;
     let event = match action {
-        "opened" => created(heard, &place, change, forge::need_time("created_at", change.created_at.as_deref())),
-        "reopened" => created(heard, &place, change, forge::need_time("updated_at", change.updated_at.as_deref())),
+        "opened" => {
+            created(heard, &place, change, forge::need_time(heard.now(), "created_at", change.created_at.as_deref()))
+        }
+        "reopened" => {
+            created(heard, &place, change, forge::need_time(heard.now(), "updated_at", change.updated_at.as_deref()))
+        }
         "merged" => merged(heard, &place, change),
         // `merge_commit_sha` says nothing: it is set on what was not merged, too. Shortened entries of the Events API
         // lack `merged`.
@@ -119,7 +123,7 @@ fn draft(
     what: &str,
     at: Timestamp,
 ) -> Result<Draft, Rejection> {
-    let key = forge::key(&format!("pull_request:{} {what}", change.id))?;
+    let key = forge::key(&place.stream, &format!("pull_request:{} {what}", change.id))?;
     let mut draft = heard.delivery.draft_as(data, place.stream.clone(), key, at)?;
     draft.actor.clone_from(&heard.sender);
     Ok(draft)
@@ -132,7 +136,7 @@ fn created(
     at: Result<Timestamp, Rejection>,
 ) -> Result<Draft, Rejection> {
     let at = at?;
-    let from_fork = change.from_fork();
+    let from_fork = change.is_from_fork();
     let head_repository = change.head.repo.as_ref().and_then(|repo| forge::private(repo.full_name.as_deref()));
     let data = ChangeCreated {
         author: somebody(change.user.as_ref()),
@@ -155,7 +159,7 @@ fn created(
 }
 
 fn merged(heard: &Heard<'_>, place: &Place, change: &PullRequest) -> Result<Draft, Rejection> {
-    let at = forge::need_time("merged_at", change.merged_at.as_deref().or(change.closed_at.as_deref()))?;
+    let at = forge::need_time(heard.now(), "merged_at", change.merged_at.as_deref().or(change.closed_at.as_deref()))?;
     let commit = change.merge_commit_sha.as_deref().ok_or_else(|| Rejection::missing("merge_commit_sha"))?;
     let full_name = place.name().split_once('/').map_or("", |(_, path)| path);
     let data = ChangeMerged {
@@ -186,7 +190,7 @@ fn merged(heard: &Heard<'_>, place: &Place, change: &PullRequest) -> Result<Draf
 }
 
 fn abandoned(heard: &Heard<'_>, place: &Place, change: &PullRequest) -> Result<Draft, Rejection> {
-    let at = forge::need_time("closed_at", change.closed_at.as_deref())?;
+    let at = forge::need_time(heard.now(), "closed_at", change.closed_at.as_deref())?;
     let data = ChangeAbandoned {
         change: change.number.to_string(),
         head_commit: Some(value::git_oid("head.sha", &change.head.sha)?),
@@ -257,11 +261,11 @@ pub(super) fn review(heard: &Heard<'_>, dismissed: bool) -> Result<Events, Rejec
             return Err(within(Rejection::new(Reason::BadField, what).at("state")));
         }
     };
-    let submitted_at = forge::time("submitted_at", review.submitted_at.as_deref()).map_err(within)?;
+    let submitted_at = forge::time(heard.now(), "submitted_at", review.submitted_at.as_deref()).map_err(within)?;
     let at = if dismissed {
         // `submitted_at` stays that of the review.
-        let told = forge::time("updated_at", review.updated_at.as_deref()).map_err(within)?;
-        told.max(forge::time("pull_request.updated_at", change.updated_at.as_deref())?)
+        let told = forge::time(heard.now(), "updated_at", review.updated_at.as_deref()).map_err(within)?;
+        told.max(forge::time(heard.now(), "pull_request.updated_at", change.updated_at.as_deref())?)
     } else {
         submitted_at
     };
@@ -279,7 +283,10 @@ pub(super) fn review(heard: &Heard<'_>, dismissed: bool) -> Result<Events, Rejec
         state,
         url: forge::link(review.html_url.as_deref()),
     };
-    let key = forge::key(&format!("review:{} {}", review.id, if dismissed { "dismissed" } else { "submitted" }))?;
+    let key = forge::key(
+        &place.stream,
+        &format!("review:{} {}", review.id, if dismissed { "dismissed" } else { "submitted" }),
+    )?;
     let mut draft = heard.delivery.draft_as(data, place.stream, key, at).map_err(within)?;
     draft.actor.clone_from(&heard.sender);
     Ok(Events::one(draft))

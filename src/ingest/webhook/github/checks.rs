@@ -116,7 +116,7 @@ pub(super) fn run(heard: &Heard<'_>) -> Result<Events, Rejection> {
     let place = heard.place()?;
     let run = &body.check_run;
     let finished = || {
-        let ended_at = forge::need_time("completed_at", run.completed_at.as_deref())?;
+        let ended_at = forge::need_time(heard.now(), "completed_at", run.completed_at.as_deref())?;
         let links = run.pull_requests.as_deref();
         let branch = run.check_suite.as_ref().and_then(|suite| suite.head_branch.as_deref());
         let output = run.output.as_ref();
@@ -127,7 +127,7 @@ pub(super) fn run(heard: &Heard<'_>) -> Result<Events, Rejection> {
             check: Some(run.id.to_string()),
             commit: Some(value::git_oid("head_sha", &run.head_sha)?),
             run: run_of(run.details_url.as_deref(), &place),
-            started_at: forge::time("started_at", run.started_at.as_deref())?,
+            started_at: forge::time(heard.now(), "started_at", run.started_at.as_deref())?,
             summary: output.and_then(|output| forge::private(output.summary.as_deref().or(output.title.as_deref()))),
             url: forge::link(run.html_url.as_deref().or(run.details_url.as_deref())),
             ..check(conclusion("conclusion", run.conclusion.as_deref())?, &run.name)
@@ -147,7 +147,7 @@ pub(super) fn suite(heard: &Heard<'_>) -> Result<Events, Rejection> {
     let place = heard.place()?;
     let suite = &body.check_suite;
     let finished = || {
-        let ended_at = forge::need_time("updated_at", suite.updated_at.as_deref())?;
+        let ended_at = forge::need_time(heard.now(), "updated_at", suite.updated_at.as_deref())?;
         let links = suite.pull_requests.as_deref();
         let data = CheckFinished {
             app: suite.app.as_ref().and_then(App::name),
@@ -179,8 +179,9 @@ pub(super) fn status(heard: &Heard<'_>) -> Result<Events, Rejection> {
             return Err(Rejection::new(Reason::BadField, what).at("state"));
         }
     };
-    let set_at = forge::time("updated_at", status.updated_at.as_deref())?;
-    let set_at = set_at.map_or_else(|| forge::need_time("created_at", status.created_at.as_deref()), Ok)?;
+    let set_at = forge::time(heard.now(), "updated_at", status.updated_at.as_deref())?;
+    let set_at =
+        set_at.map_or_else(|| forge::need_time(heard.now(), "created_at", status.created_at.as_deref()), Ok)?;
     let data = CheckFinished {
         check: Some(status.id.to_string()),
         commit: Some(value::git_oid("sha", &status.sha)?),
@@ -228,7 +229,7 @@ fn event(
     id: u64,
     at: Timestamp,
 ) -> Result<Events, Rejection> {
-    let key = forge::key(&format!("{what}:{id}@{at} {}", data.conclusion))?;
+    let key = forge::key(&place.stream, &format!("{what}:{id}@{at} {}", data.conclusion))?;
     let mut draft = heard.delivery.draft_as(data, place.stream.clone(), key, at)?;
     draft.actor.clone_from(&heard.sender);
     Ok(Events::one(draft))

@@ -75,7 +75,7 @@ fn known(
         message: None,
         repository: place.stream.clone(),
         run: body.workflow_run.as_ref().map(|run| run.id.to_string()),
-        started_at: forge::time("created_at", deployment.created_at.as_deref())?,
+        started_at: forge::time(heard.now(), "created_at", deployment.created_at.as_deref())?,
         url: None,
     };
     Ok((heard.delivery.targets.stream(&asked)?, known))
@@ -91,7 +91,7 @@ pub(super) fn started(heard: &Heard<'_>) -> Result<Events, Rejection> {
     let started = || {
         let (target, known) = known(heard, &body, &place, &body.deployment.environment)?;
         let at = known.started_at.ok_or_else(|| Rejection::missing("created_at"))?;
-        event(heard, target, known.started(at), &format!("deployment:{} started", body.deployment.id), at)
+        event(heard, &place, target, known.started(at), &format!("deployment:{} started", body.deployment.id), at)
     };
     started().map_err(|rejection| rejection.at("deployment"))
 }
@@ -114,24 +114,25 @@ pub(super) fn finished(heard: &Heard<'_>) -> Result<Events, Rejection> {
     known.message = forge::private(status.description.as_deref());
     known.url = forge::link(status.log_url.as_deref()).or_else(|| forge::link(status.target_url.as_deref()));
     let finished = || {
-        let at = forge::need_time("created_at", status.created_at.as_deref())?;
+        let at = forge::need_time(heard.now(), "created_at", status.created_at.as_deref())?;
         let data: Data = match status.state.as_str() {
             "success" => known.succeeded(at).into(),
             _ => known.failed(at).into(),
         };
-        event(heard, target, data, &format!("deployment_status:{}", status.id), at)
+        event(heard, &place, target, data, &format!("deployment_status:{}", status.id), at)
     };
     finished().map_err(|rejection| rejection.at("deployment_status"))
 }
 
 fn event(
     heard: &Heard<'_>,
+    place: &Place,
     target: StreamName,
     data: impl Into<Data>,
     key: &str,
     at: Timestamp,
 ) -> Result<Events, Rejection> {
-    let mut draft = heard.delivery.draft_as(data, target, forge::key(key)?, at)?;
+    let mut draft = heard.delivery.draft_as(data, target, forge::key(&place.stream, key)?, at)?;
     draft.actor.clone_from(&heard.sender);
     Ok(Events::one(draft))
 }

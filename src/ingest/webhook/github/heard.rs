@@ -149,8 +149,13 @@ impl<'a> Heard<'a> {
             payload,
             repository: Some(Repository { id, clone_url, html_url, pushed_at: None }),
             sender: person(envelope.actor.as_ref()),
-            created_at: forge::time("created_at", envelope.created_at.as_deref())?,
+            created_at: forge::time(delivery.received_at, "created_at", envelope.created_at.as_deref())?,
         })
+    }
+
+    /// When it came.
+    pub(super) fn now(&self) -> Timestamp {
+        self.delivery.received_at
     }
 
     /// The payload.

@@ -162,7 +162,7 @@ fn image(heard: &Heard<'_>, package: &Package) -> Result<Events, Rejection> {
     };
     // `package` and `registry_package` tell of the same push. The name has a person's in it, so the key has its hash.
     let named = blake3::hash(format!("{name}:{}", tag.as_deref().unwrap_or_default()).as_bytes());
-    let key = forge::key(&format!("published:{digest} {named}"))?;
+    let key = format!("published:{digest} {named}").parse()?;
     let stream = StreamName::of("artifact", &[digest.as_str()])?;
     let mut draft = heard.delivery.draft_as(data, stream, key, at)?;
     draft.actor.clone_from(&heard.sender);
@@ -177,7 +177,7 @@ fn published_at(heard: &Heard<'_>, package: &Package, version: &Version) -> Resu
         ("package_version.created_at", &version.created_at),
         ("updated_at", &package.updated_at),
     ] {
-        if let Some(at) = forge::time(field, text.as_deref())? {
+        if let Some(at) = forge::time(heard.now(), field, text.as_deref())? {
             return Ok(at);
         }
     }

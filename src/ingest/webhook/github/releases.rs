@@ -44,7 +44,7 @@ pub(super) fn published(heard: &Heard<'_>) -> Result<Events, Rejection> {
     let place = heard.place()?;
     let release = &body.release;
     let event = || {
-        let at = forge::need_time("published_at", release.published_at.as_deref())?;
+        let at = forge::need_time(heard.now(), "published_at", release.published_at.as_deref())?;
         let tag = forge::plain(Some(&release.tag_name)).ok_or_else(|| Rejection::missing("tag_name"))?;
         let data = ReleasePublished {
             author: person(release.author.as_ref()),
@@ -58,7 +58,7 @@ pub(super) fn published(heard: &Heard<'_>) -> Result<Events, Rejection> {
             url: forge::link(release.html_url.as_deref()),
         };
         let kind = if release.prerelease == Some(true) { "prereleased" } else { "released" };
-        let key = forge::key(&format!("release:{} {kind}", release.id))?;
+        let key = forge::key(&place.stream, &format!("release:{} {kind}", release.id))?;
         let mut draft = heard.delivery.draft_as(data, place.stream.clone(), key, at)?;
         draft.actor.clone_from(&heard.sender);
         Ok(Events::one(draft))

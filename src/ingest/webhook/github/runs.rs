@@ -69,9 +69,9 @@ impl WorkflowRun {
     }
 
     /// When the attempt began. A run keeps the `created_at` of its first attempt.
-    fn started_at(&self) -> Result<Option<Timestamp>, Rejection> {
-        let told = forge::time("run_started_at", self.run_started_at.as_deref())?;
-        let made = forge::time("created_at", self.created_at.as_deref())?;
+    fn started_at(&self, now: Timestamp) -> Result<Option<Timestamp>, Rejection> {
+        let told = forge::time(now, "run_started_at", self.run_started_at.as_deref())?;
+        let made = forge::time(now, "created_at", self.created_at.as_deref())?;
         Ok(told.or_else(|| made.filter(|_| self.attempt() == 1)))
     }
 
@@ -127,8 +127,8 @@ pub(super) fn started(heard: &Heard<'_>) -> Result<Events, Rejection> {
     let place = heard.place()?;
     let run = &body.workflow_run;
     let event = || {
-        let at = run.started_at()?;
-        let at = at.map_or_else(|| forge::need_time("updated_at", run.updated_at.as_deref()), Ok)?;
+        let at = run.started_at(heard.now())?;
+        let at = at.map_or_else(|| forge::need_time(heard.now(), "updated_at", run.updated_at.as_deref()), Ok)?;
         let data = PipelinerunStarted {
             attempt: run.attempt(),
             change: only_change(run.pull_requests.as_deref(), place.id),
@@ -158,7 +158,7 @@ pub(super) fn finished(heard: &Heard<'_>) -> Result<Events, Rejection> {
     let place = heard.place()?;
     let run = &body.workflow_run;
     let event = || {
-        let at = forge::need_time("updated_at", run.updated_at.as_deref())?;
+        let at = forge::need_time(heard.now(), "updated_at", run.updated_at.as_deref())?;
         let data = PipelinerunFinished {
             attempt: run.attempt(),
             change: only_change(run.pull_requests.as_deref(), place.id),
@@ -174,7 +174,7 @@ pub(super) fn finished(heard: &Heard<'_>) -> Result<Events, Rejection> {
             pipeline: pipeline(&body),
             pipeline_commit: None,
             run: run.id.to_string(),
-            started_at: run.started_at()?,
+            started_at: run.started_at(heard.now())?,
             trigger: forge::plain(run.event.as_deref()),
             url: forge::link(run.html_url.as_deref()),
         };
@@ -233,7 +233,7 @@ pub(super) fn job_started(heard: &Heard<'_>) -> Result<Events, Rejection> {
     let place = heard.place()?;
     let job = &body.workflow_job;
     let event = || {
-        let at = forge::need_time("started_at", job.started_at.as_deref())?;
+        let at = forge::need_time(heard.now(), "started_at", job.started_at.as_deref())?;
         let data = TaskrunStarted {
             attempt: job.run_attempt,
             branch: None,
@@ -260,7 +260,7 @@ pub(super) fn job_finished(heard: &Heard<'_>) -> Result<Events, Rejection> {
     let place = heard.place()?;
     let job = &body.workflow_job;
     let event = || {
-        let at = forge::need_time("completed_at", job.completed_at.as_deref())?;
+        let at = forge::need_time(heard.now(), "completed_at", job.completed_at.as_deref())?;
         let failed = |step: &&Step| {
             let conclusion = step.conclusion.as_deref().and_then(|word| word.parse().ok());
             matches!(conclusion, Some(Conclusion::Failure | Conclusion::TimedOut | Conclusion::Error))
@@ -274,7 +274,7 @@ pub(super) fn job_finished(heard: &Heard<'_>) -> Result<Events, Rejection> {
             pipeline: forge::plain(job.workflow_name.as_deref()),
             run: Some(job.run_id.to_string()),
             runner: forge::private(job.runner_name.as_deref()),
-            started_at: forge::time("started_at", job.started_at.as_deref())?,
+            started_at: forge::time(heard.now(), "started_at", job.started_at.as_deref())?,
             task: forge::name(&job.name),
             taskrun: job.id.to_string(),
             url: forge::link(job.html_url.as_deref()),
@@ -295,7 +295,7 @@ fn draft(
     key: &str,
     at: Timestamp,
 ) -> Result<Events, Rejection> {
-    let mut draft = heard.delivery.draft_as(data, place.stream.clone(), forge::key(key)?, at)?;
+    let mut draft = heard.delivery.draft_as(data, place.stream.clone(), forge::key(&place.stream, key)?, at)?;
     draft.actor.clone_from(&heard.sender);
     Ok(Events::one(draft))
 }

@@ -96,7 +96,7 @@ impl Body {
         Some(forge::labels(labels.iter().map(|label| label.title.as_str())))
     }
 
-    fn from_fork(&self) -> Option<bool> {
+    fn is_from_fork(&self) -> Option<bool> {
         let change = &self.object_attributes;
         change.source_project_id.zip(change.target_project_id).map(|(source, target)| source != target)
     }
@@ -129,10 +129,10 @@ pub(super) fn change(delivery: &Delivery<'_>, action: &str) -> Result<Events, Re
 
 fn event(delivery: &Delivery<'_>, body: &Body, place: &Place, action: &str) -> Result<crate::event::Draft, Rejection> {
     let change = &body.object_attributes;
-    let made_at = forge::time("created_at", change.created_at.as_deref())?;
-    let changed_at = forge::time("updated_at", change.updated_at.as_deref())?;
+    let made_at = forge::time(delivery.received_at, "created_at", change.created_at.as_deref())?;
+    let changed_at = forge::time(delivery.received_at, "updated_at", change.updated_at.as_deref())?;
     let known = |data: Data, what: &str, at: Timestamp| {
-        let key = forge::key(&format!("merge_request:{} {what}", change.id))?;
+        let key = forge::key(&place.stream, &format!("merge_request:{} {what}", change.id))?;
         delivery.draft_as(data, place.stream.clone(), key, at)
     };
     let changed = changed_at.unwrap_or(delivery.received_at);
@@ -157,7 +157,7 @@ fn event(delivery: &Delivery<'_>, body: &Body, place: &Place, action: &str) -> R
 
 fn created(body: &Body) -> Result<ChangeCreated, Rejection> {
     let change = &body.object_attributes;
-    let from_fork = body.from_fork();
+    let from_fork = body.is_from_fork();
     let source = change.source.as_ref().and_then(|source| forge::private(source.path_with_namespace.as_deref()));
     Ok(ChangeCreated {
         author: body.author().or_else(|| person(body.user.as_ref())).ok_or_else(|| Rejection::missing("author_id"))?,

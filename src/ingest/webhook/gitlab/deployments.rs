@@ -56,7 +56,9 @@ pub(super) fn deployment(delivery: &Delivery<'_>) -> Result<Events, Rejection> {
     let place = Place::of(body.project.as_ref(), None)?;
     let asked = Asked { environment: Some(&body.environment), repository: Some(place.name()), ..Asked::default() };
     let target = delivery.targets.stream(&asked)?;
-    let at = forge::time("status_changed_at", body.status_changed_at.as_deref())?.unwrap_or(delivery.received_at);
+    let at = forge::time(delivery.received_at, "status_changed_at", body.status_changed_at.as_deref())?
+        .unwrap_or(delivery.received_at);
+    let key = forge::key(&place.stream, &format!("deployment:{} {}", body.deployment_id, body.status))?;
     let known = Deployed {
         commit: body.commit()?,
         deployment: body.deployment_id.to_string(),
@@ -74,7 +76,6 @@ pub(super) fn deployment(delivery: &Delivery<'_>) -> Result<Events, Rejection> {
         "canceled" => known.terminated(at).into(),
         _ => known.failed(at).into(),
     };
-    let key = forge::key(&format!("deployment:{} {}", body.deployment_id, body.status))?;
     let mut draft = delivery.draft_as(data, target, key, at)?;
     draft.actor = person(body.user.as_ref());
     Ok(Events::one(draft))

@@ -6,6 +6,7 @@ use super::super::forge::{self, soft};
 use super::{Delivery, Events, Place, Project};
 use crate::event::git::ReleasePublished;
 use crate::ingest::Rejection;
+use crate::report::value;
 
 #[derive(Deserialize)]
 struct Body {
@@ -39,8 +40,9 @@ struct Commit {
 pub(super) fn release(delivery: &Delivery<'_>) -> Result<Events, Rejection> {
     let body: Body = delivery.json()?;
     let place = Place::of(body.project.as_ref(), None)?;
-    let made_at = forge::time("created_at", body.created_at.as_deref())?;
-    let released_at = forge::time("released_at", body.released_at.as_deref())?.or(made_at);
+    let made_at = forge::time(delivery.received_at, "created_at", body.created_at.as_deref())?;
+    let released_at =
+        body.released_at.as_deref().map_or(Ok(None), |text| value::time("released_at", text))?.or(made_at);
     let released_at = released_at.ok_or_else(|| Rejection::missing("released_at"))?;
     if released_at > delivery.received_at && Some(released_at) != made_at {
         return Ok(Events::passed_over("release.upcoming"));
@@ -56,7 +58,7 @@ pub(super) fn release(delivery: &Delivery<'_>) -> Result<Events, Rejection> {
         tag: forge::plain(Some(&body.tag)).ok_or_else(|| Rejection::missing("tag"))?,
         url: forge::link(body.url.as_deref()),
     };
-    let key = forge::key(&format!("release:{} created", body.id))?;
+    let key = forge::key(&place.stream, &format!("release:{} created", body.id))?;
     // It may be dated back.
     let at = made_at.unwrap_or(released_at);
     Ok(Events::one(delivery.draft_as(data, place.stream, key, at)?))

@@ -154,7 +154,7 @@ fn began(body: &PipelineBody) -> Option<Timestamp> {
 
 fn pipeline_started(delivery: &Delivery<'_>, body: &PipelineBody, place: &Place) -> Result<Events, Rejection> {
     let pipeline = &body.object_attributes;
-    let made_at = forge::time("created_at", pipeline.created_at.as_deref())?;
+    let made_at = forge::time(delivery.received_at, "created_at", pipeline.created_at.as_deref())?;
     let at = began(body).or(made_at).unwrap_or(delivery.received_at);
     let data = PipelinerunStarted {
         attempt: 1,
@@ -181,7 +181,7 @@ fn pipeline_finished(
     conclusion: Conclusion,
 ) -> Result<Events, Rejection> {
     let pipeline = &body.object_attributes;
-    let told = forge::time("finished_at", pipeline.finished_at.as_deref())?;
+    let told = forge::time(delivery.received_at, "finished_at", pipeline.finished_at.as_deref())?;
     let at = told.unwrap_or(delivery.received_at);
     let jobs = body.builds.as_ref().map(|builds| {
         let mut jobs: Vec<Job> = builds.iter().filter_map(Build::job).collect();
@@ -263,7 +263,7 @@ pub(super) fn job(delivery: &Delivery<'_>) -> Result<Events, Rejection> {
     let branch = git_ref.and_then(|name| name.strip_prefix("refs/heads/").map(str::to_owned));
     let run = job.pipeline_id.map(|id| id.to_string());
     let runner = job.runner.as_ref().and_then(|runner| forge::private(runner.description.as_deref()));
-    let started_at = forge::time("build_started_at", job.build_started_at.as_deref())?;
+    let started_at = forge::time(delivery.received_at, "build_started_at", job.build_started_at.as_deref())?;
     let (task, taskrun) = (forge::name(&job.build_name), job.build_id.to_string());
     let (data, what, at): (Data, &str, Timestamp) = if job.build_status == "running" {
         let at = started_at.unwrap_or(delivery.received_at);
@@ -281,7 +281,7 @@ pub(super) fn job(delivery: &Delivery<'_>) -> Result<Events, Rejection> {
         };
         (data.into(), "started", at)
     } else if let Some(conclusion) = ended(&job.build_status, job.build_failure_reason.as_deref()) {
-        let finished_at = forge::time("build_finished_at", job.build_finished_at.as_deref())?;
+        let finished_at = forge::time(delivery.received_at, "build_finished_at", job.build_finished_at.as_deref())?;
         let data = TaskrunFinished {
             attempt: None,
             branch,
@@ -311,7 +311,7 @@ fn draft(
     at: Timestamp,
     user: Option<&User>,
 ) -> Result<Events, Rejection> {
-    let mut draft = delivery.draft_as(data, place.stream.clone(), forge::key(key)?, at)?;
+    let mut draft = delivery.draft_as(data, place.stream.clone(), forge::key(&place.stream, key)?, at)?;
     draft.actor = person(user);
     Ok(Events::one(draft))
 }
