@@ -89,7 +89,7 @@ pub fn hold_under_changes(fixtures: &[&str]) {
         json!([{}, 1]),
         json!({}),
     ];
-    let cases = if crate::support::rig::slow() { 100_000 } else { 3_000 };
+    let cases = if crate::support::rig::slow() { 30_000 } else { 3_000 };
     let config = Config { cases, failure_persistence: None, ..Config::default() };
     let chance = TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]);
     let picked = (any::<prop::sample::Index>(), any::<prop::sample::Index>(), any::<prop::sample::Index>());

@@ -52,6 +52,13 @@ fn every_fixture_is_told_by_its_members_and_by_its_header_alike() {
     assert_eq!(std::fs::read_dir("tests/fixtures/github").unwrap().count(), FIXTURES.len() + 1);
     for path in FIXTURES {
         Try::default().golden(path);
+        if let Some(url) = forges::body(path)["repository"]["clone_url"].as_str() {
+            let read = plimsoll::ingest::git::name_of(url, None).unwrap().stream.to_string();
+            for event in events(&fixture(path)).0 {
+                let stream = event["stream"].as_str().unwrap();
+                assert!(!stream.starts_with("repo/") || stream == read, "{path}: {stream} is not {read}");
+            }
+        }
         if let Some(event) = event(path) {
             Try { headers: &[("X-GitHub-Event", event)], ..Try::default() }.golden(path);
         }
@@ -219,12 +226,12 @@ fn an_unmerged_change_is_never_merged_and_what_undoes_one_says_so() {
     assert_eq!((&told["data"]["reverts_change"], &told["data"]["merged_by"]), (&json!("1"), &Value::Null));
     let other = only(&changed(merged, &[("/pull_request/body", json!("Reverts other/repository#1"))]));
     assert_eq!(other["data"]["reverts_change"], Value::Null);
-    let gone = changed(
-        "github/pull_request.opened.json",
-        &[("/pull_request/head/repo", Value::Null), ("/pull_request/user", Value::Null)],
-    );
-    let told = only(&gone);
-    assert_eq!((&told["data"]["from_fork"], &told["data"]["author"]), (&json!(true), &json!("github:ghost")));
+    let gone = [("/pull_request/head/repo", Value::Null), ("/pull_request/user", Value::Null)];
+    let told = only(&changed("github/pull_request.opened.json", &gone));
+    assert_eq!((&told["data"]["from_fork"], &told["data"]["author"]), (&json!(true), &json!("github:Codertocat")));
+    let again = [&gone[..], &[("/action", json!("reopened"))]].concat();
+    let told = only(&changed("github/pull_request.opened.json", &again));
+    assert_eq!(told["data"]["author"], "github:ghost", "who opens it again need not be who wants it");
     let fork =
         [("/pull_request/head/repo/id", json!(7)), ("/pull_request/head/repo/full_name", json!("jane/Hello-World"))];
     let told = only(&changed("github/pull_request.opened.json", &fork));
@@ -350,6 +357,15 @@ fn the_events_api_tells_pushes_and_references_too() {
     assert_eq!(told[0]["data"], json!({"after": new, "before": old, "branch": "main"}));
     assert_eq!(
         (&told[0]["actor"], &told[0]["occurred_at"]),
+        (&json!("github:jane"), &json!("2026-03-04T12:00:00.000000Z"))
+    );
+    // What GitHub sends since it shortened them.
+    let repo = json!({"id": 7, "url": "https://api.github.com/repos/o/n", "name": "n"});
+    let end = |branch: &str| json!({"ref": branch, "sha": old, "repo": repo});
+    let short = json!({"id": 5, "number": 3, "head": end("f"), "base": end("main")});
+    let (told, _) = envelope("PullRequestEvent", json!({"action": "opened", "number": 3, "pull_request": short}));
+    assert_eq!(
+        (&told[0]["data"]["author"], &told[0]["occurred_at"]),
         (&json!("github:jane"), &json!("2026-03-04T12:00:00.000000Z"))
     );
     let (told, _) = envelope("CreateEvent", json!({"ref": "v1", "ref_type": "tag"}));

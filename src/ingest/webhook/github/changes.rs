@@ -97,12 +97,8 @@ pub(super) fn change(heard: &Heard<'_>, action: &str) -> Result<Events, Rejectio
     let place = heard.place()?;
     let change = &body.pull_request;
     let event = match action {
-        "opened" => {
-            created(heard, &place, change, forge::need_time(heard.now(), "created_at", change.created_at.as_deref()))
-        }
-        "reopened" => {
-            created(heard, &place, change, forge::need_time(heard.now(), "updated_at", change.updated_at.as_deref()))
-        }
+        "opened" => created(heard, &place, change, "created_at", change.created_at.as_deref()),
+        "reopened" => created(heard, &place, change, "updated_at", change.updated_at.as_deref()),
         "merged" => merged(heard, &place, change),
         // `merge_commit_sha` says nothing: it is set on what was not merged, too. Shortened entries of the Events API
         // lack `merged`.
@@ -133,13 +129,17 @@ fn created(
     heard: &Heard<'_>,
     place: &Place,
     change: &PullRequest,
-    at: Result<Timestamp, Rejection>,
+    field: &str,
+    at: Option<&str>,
 ) -> Result<Draft, Rejection> {
-    let at = at?;
+    let reopened = field == "updated_at";
+    let at = forge::time(heard.now(), field, at)?.or(heard.created_at).ok_or_else(|| Rejection::missing(field))?;
+    // Shortened entries of the Events API do not name the author, who is whoever opened it.
+    let author = person(change.user.as_ref()).or_else(|| heard.sender.clone().filter(|_| !reopened));
     let from_fork = change.is_from_fork();
     let head_repository = change.head.repo.as_ref().and_then(|repo| forge::private(repo.full_name.as_deref()));
     let data = ChangeCreated {
-        author: somebody(change.user.as_ref()),
+        author: author.unwrap_or_else(|| somebody(None)),
         base: forge::name(&change.base.branch),
         base_commit: Some(value::git_oid("base.sha", &change.base.sha)?),
         change: change.number.to_string(),
@@ -154,7 +154,7 @@ fn created(
         title: forge::private(change.title.as_deref()),
         url: forge::link(change.html_url.as_deref()),
     };
-    let what = if heard.action.as_deref() == Some("reopened") { format!("reopened@{at}") } else { "opened".to_owned() };
+    let what = if reopened { format!("reopened@{at}") } else { "opened".to_owned() };
     draft(heard, place, change, data, &what, at)
 }
 
@@ -165,7 +165,7 @@ fn merged(heard: &Heard<'_>, place: &Place, change: &PullRequest) -> Result<Draf
     let data = ChangeMerged {
         additions: change.additions,
         approved_by: None,
-        author: Some(somebody(change.user.as_ref())).filter(|_| change.user.is_some()),
+        author: person(change.user.as_ref()),
         base: forge::name(&change.base.branch),
         base_commit: Some(value::git_oid("base.sha", &change.base.sha)?),
         change: change.number.to_string(),
