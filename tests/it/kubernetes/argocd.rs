@@ -133,7 +133,7 @@ impl ArgoCd {
 
     /// Holds the operation until a window opens.
     pub async fn hold(&self, name: &str) -> Value {
-        let message = "operation is blocked by sync window";
+        let message = "Sync operation blocked by sync window";
         self.write_state(name, json!({"phase": "Running", "message": message})).await
     }
 

@@ -84,9 +84,9 @@ async fn a_page_of_a_list_that_is_too_old_is_gone() {
             let kept = page(place, &format!("limit=2&continue={token}")).await.body;
             assert_eq!(names(&kept)[0], if round == 0 { "c" } else { "bb0" }, "while it is cached");
             if round == 0 {
-                compact().await
+                compact().await;
             } else {
-                restart().await
+                restart().await;
             }
             let gone = page(place, &format!("limit=2&continue={token}")).await;
             refused(&gone, 410, "Expired");

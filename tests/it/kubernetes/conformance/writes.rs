@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Place, everywhere, refused, revision};
+use super::{Answer, Place, everywhere, refused, revision};
 
 fn generation(object: &Value) -> u64 {
     object["metadata"]["generation"].as_u64().unwrap()
@@ -123,6 +123,30 @@ async fn writers_who_are_late_are_refused_where_they_ask_for_it() {
         let passed = place.send("PATCH", &place.path("web"), "application/json-patch+json", &test).await;
         assert_eq!((passed.status, &passed.body["operation"]["info"][0]["value"]), (200, &json!("1")));
         assert!(passed.body["operation"]["sync"]["revision"].is_null());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn of_writers_who_saw_the_same_one_wins_and_the_others_are_told_to_look_again() {
+    everywhere("race", async |place| {
+        place.make("web").await;
+        for round in 1..=5_u32 {
+            let seen = place.get("web").await;
+            let writer = async |name: &str| {
+                let metadata = json!({
+                    "resourceVersion": seen["metadata"]["resourceVersion"],
+                    "annotations": {"writer": format!("{name} {round}")},
+                });
+                place.merge("web", json!({"metadata": metadata})).await
+            };
+            let answers: [Answer; 4] = tokio::join!(writer("a"), writer("b"), writer("c"), writer("d")).into();
+            let (won, lost): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.status == 200);
+            assert_eq!((won.len(), lost.len()), (1, 3));
+            lost.iter().for_each(|answer| drop(refused(answer, 409, "Conflict")));
+            let kept = place.get("web").await;
+            assert_eq!(kept["metadata"]["annotations"], won[0].body["metadata"]["annotations"]);
+        }
     })
     .await;
 }

@@ -1,6 +1,6 @@
 //! `metadata.managedFields`: who wrote which field, and server-side apply.
 //!
-//! A set is of paths; a path is of FieldsV1 elements (`f:name`, `k:{"name":"x"}`, `v:"x"`). Lists are one leaf, but for
+//! A set is of paths; a path is of `FieldsV1` elements (`f:name`, `k:{"name":"x"}`, `v:"x"`). Lists are one leaf, but for
 //! those that real servers merge by a key and that matter here.
 
 use std::collections::BTreeSet;
@@ -253,13 +253,12 @@ fn described(entry: &Entry) -> String {
 }
 
 fn shown(path: &Path) -> String {
-    path.iter()
-        .map(
-            |element| {
-                if element.starts_with("f:") { format!(".{}", &element[2..]) } else { format!("[{}]", &element[2..]) }
-            },
-        )
-        .collect()
+    let shown = |element: &String| match element.split_once(':') {
+        Some(("f", name)) => format!(".{name}"),
+        Some((_, item)) => format!("[{item}]"),
+        None => element.clone(),
+    };
+    path.iter().map(shown).collect()
 }
 
 fn conflict(conflicts: &[(String, String)]) -> Failure {

@@ -36,7 +36,7 @@ pub fn get(request: &Request, store: &Store) -> Result<Value, Failure> {
 }
 
 fn revision(version: &str) -> Result<u64, Failure> {
-    version.parse().map_err(|_| Failure::bad_request(format!("invalid resource version \"{version}\"")))
+    version.parse().ok().ok_or_else(|| Failure::bad_request(format!("invalid resource version \"{version}\"")))
 }
 
 /// Revisions that are still to come cannot be read.
@@ -72,13 +72,19 @@ impl Continue {
     }
 }
 
-const TOO_OLD: &str = "The provided continue parameter is too old to display a consistent list result. You can start a new \
-    list without the continue parameter, or use the continue token in this response to retrieve the remainder of the \
+const TOO_OLD: &str = "The provided continue parameter is too old to display a consistent list result. You can start a \
+    new list without the continue parameter, or use the continue token in this response to retrieve the remainder of the \
     results. Continuing with the provided token results in an inconsistent list - objects that were created, modified, \
     or deleted between the time the first chunk was returned and now may show up in the list.";
 
-/// What is listed, and as of when.
-fn snapshot(request: &Request, store: &Store) -> Result<(u64, String, BTreeMap<String, Arc<Value>>), Failure> {
+/// What is listed, as of when, and after which key.
+struct Snapshot {
+    at: u64,
+    start: String,
+    objects: BTreeMap<String, Arc<Value>>,
+}
+
+fn snapshot(request: &Request, store: &Store) -> Result<Snapshot, Failure> {
     let prefix = request.kind.prefix(request.scope());
     let (at, start) = match request.parameter("continue") {
         Some(_) if request.parameter("resourceVersion").is_some_and(|version| version != "0") => {
@@ -108,7 +114,7 @@ fn snapshot(request: &Request, store: &Store) -> Result<(u64, String, BTreeMap<S
         }
     };
     let objects = store.range_at(&prefix, at);
-    Ok((at, start, objects))
+    Ok(Snapshot { at, start, objects })
 }
 
 pub fn list(request: &Request, store: &Store) -> Result<Value, Failure> {
@@ -118,7 +124,7 @@ pub fn list(request: &Request, store: &Store) -> Result<Value, Failure> {
         None => usize::MAX,
         Some(limit) => limit.parse().ok().filter(|limit| *limit > 0).unwrap_or(usize::MAX),
     };
-    let (at, start, objects) = snapshot(request, store)?;
+    let Snapshot { at, start, objects } = snapshot(request, store)?;
     let rest = objects.range((Bound::Excluded(start), Bound::Unbounded));
     let mut rest = rest.filter(|(_, object)| selector.matches(object));
     let mut items = Vec::new();

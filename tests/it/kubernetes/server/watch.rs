@@ -73,7 +73,8 @@ impl Watch {
         let version = request.parameter("resourceVersion").unwrap_or("0");
         let revision: u64 = version
             .parse()
-            .map_err(|_| Failure::internal(format!("strconv.ParseUint: parsing \"{version}\": invalid syntax")))?;
+            .ok()
+            .ok_or_else(|| Failure::internal(format!("strconv.ParseUint: parsing \"{version}\": invalid syntax")))?;
         let initial = match request.parameter("sendInitialEvents") {
             Some("true") => true,
             Some(_) => false,
