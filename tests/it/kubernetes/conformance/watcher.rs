@@ -49,29 +49,43 @@ async fn a_watcher_lists_and_then_tells_each_change() {
     .await;
 }
 
+/// What a watcher says of a server that was away: that it may have missed something, and then only how things ended.
+async fn comes_back(events: &mut Events) {
+    let mut words = Vec::new();
+    while words.last().is_none_or(|last| last != "init-done") {
+        words.push(next(events).await);
+    }
+    let failed = words.iter().take_while(|word| *word == "watch start failed").count();
+    assert_eq!(words[failed..], ["watch error 410", "init", "init-apply a 3", "init-done"]);
+}
+
 #[tokio::test]
 async fn what_happens_while_the_server_is_away_is_seen_only_as_it_ended() {
     stand_in_only("away", "it needs to kill the server", options(), async |place| {
         place.make("a").await;
         let api = place.stand_in.as_ref().unwrap();
-        let mut events = watcher(place.applications(), watcher::Config::default()).default_backoff().boxed();
-        for expected in ["init", "init-apply a -", "init-done"] {
-            assert_eq!(next(&mut events).await, expected);
-        }
+        let begin = async |config: watcher::Config| {
+            let mut events = watcher(place.applications(), config).default_backoff().boxed();
+            for expected in ["init", "init-apply a -", "init-done"] {
+                assert_eq!(next(&mut events).await, expected);
+            }
+            events
+        };
+        let mut listing = begin(watcher::Config::default()).await;
+        let mut streaming = begin(watcher::Config::default().streaming_lists()).await;
         place.merged("a", json!({"operation": {"sync": {"revision": "1"}}})).await;
-        assert_eq!(next(&mut events).await, "apply a 1");
+        for events in [&mut listing, &mut streaming] {
+            assert_eq!(next(events).await, "apply a 1");
+        }
         api.kill().await;
-        assert_eq!(next(&mut events).await, "watch start failed");
+        for events in [&mut listing, &mut streaming] {
+            assert_eq!(next(events).await, "watch start failed");
+        }
         api.restart_warm();
         for revision in ["2", "3"] {
             place.merged("a", json!({"operation": {"sync": {"revision": revision}}})).await;
         }
-        let mut words = Vec::new();
-        while words.last().is_none_or(|last| last != "init-done") {
-            words.push(next(&mut events).await);
-        }
-        let failed = words.iter().take_while(|word| *word == "watch start failed").count();
-        assert_eq!(words[failed..], ["watch error 410", "init", "init-apply a 3", "init-done"]);
+        futures::join!(comes_back(&mut listing), comes_back(&mut streaming));
     })
     .await;
 }

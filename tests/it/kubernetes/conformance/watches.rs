@@ -44,11 +44,11 @@ async fn a_watch_is_lines_of_json_that_end_cleanly_in_time() {
         let made = place.make("web").await;
         let query = format!("resourceVersion={}&timeoutSeconds=3", revision(&made));
         let client = http2(&place.config).await;
+        let patched = place.merged("web", json!({"operation": {"sync": {"revision": "a"}}})).await;
         let mut over_http2 = watch(&client, &format!("{}?watch=true&{query}", place.path(""))).await.unwrap();
         assert_eq!(over_http2.version, Version::HTTP_2);
         let mut over_http1 = place.watch(&query).await.unwrap();
         assert_eq!(over_http1.version, Version::HTTP_11);
-        let patched = place.merged("web", json!({"operation": {"sync": {"revision": "a"}}})).await;
         for events in [&mut over_http1, &mut over_http2] {
             assert_eq!(events.headers["content-type"], "application/json");
             let (word, object) = events.change().await;

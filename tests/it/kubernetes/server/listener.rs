@@ -12,7 +12,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::Value;
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_stream::wrappers::ReceiverStream;
@@ -59,11 +59,12 @@ pub static IDENTITY: LazyLock<Identity> = LazyLock::new(|| {
     Identity { authority_pem, acceptor: TlsAcceptor::from(Arc::new(config)) }
 });
 
-/// Serves until the task is aborted, which breaks every connection where it is.
-pub async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+/// Serves until it is told to stop, or nobody is left to tell it. Then every connection breaks where it is.
+pub async fn accept(listener: TcpListener, shared: Arc<Shared>, mut stop: oneshot::Receiver<()>) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
+            _ = &mut stop => break,
             accepted = listener.accept() => {
                 let Ok((stream, _)) = accepted else { continue };
                 let shared = shared.clone();
@@ -78,6 +79,8 @@ pub async fn accept(listener: TcpListener, shared: Arc<Shared>) {
             Some(_) = connections.join_next() => {}
         }
     }
+    drop(listener);
+    connections.shutdown().await;
 }
 
 fn cut() -> std::io::Error {

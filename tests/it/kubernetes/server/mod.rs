@@ -31,6 +31,7 @@ use base64::engine::general_purpose::STANDARD;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpSocket};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 pub use access::Rule;
@@ -98,7 +99,8 @@ impl Shared {
 }
 
 enum Socket {
-    Serving(JoinHandle<()>),
+    /// It stops when it is told to, or this is dropped.
+    Serving(oneshot::Sender<()>, JoinHandle<()>),
     /// Bound, so that nobody else gets the port; not listening, so that connections are refused.
     Refusing(TcpSocket),
 }
@@ -108,14 +110,6 @@ pub struct ApiServer {
     shared: Arc<Shared>,
     address: SocketAddr,
     socket: Mutex<Option<Socket>>,
-}
-
-impl Drop for ApiServer {
-    fn drop(&mut self) {
-        if let Some(Socket::Serving(task)) = self.socket.lock().unwrap().take() {
-            task.abort();
-        }
-    }
 }
 
 /// Now, as Kubernetes writes it.
@@ -145,8 +139,8 @@ impl ApiServer {
         let shared = Arc::new(Shared { state: Mutex::new(state), signal, second });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let task = tokio::spawn(listener::accept(listener, shared.clone()));
-        let server = Self { shared, address, socket: Mutex::new(Some(Socket::Serving(task))) };
+        let socket = Mutex::new(Some(serve(listener, shared.clone())));
+        let server = Self { shared, address, socket };
         let namespace = |name: &str| json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
         server.seed(["default", "kube-system", "argocd"].map(namespace).into());
         server
@@ -294,13 +288,15 @@ impl ApiServer {
     /// Breaks every connection, and refuses new ones. What is stored stays.
     pub async fn kill(&self) {
         let socket = self.socket.lock().unwrap().take();
-        let Some(Socket::Serving(task)) = socket else { panic!("it is not there") };
-        task.abort();
-        assert!(task.await.is_err(), "the listener ends by being aborted only");
+        let Some(Socket::Serving(stop, task)) = socket else { panic!("it is not there") };
+        stop.send(()).unwrap();
+        task.await.unwrap();
         let held = TcpSocket::new_v4().unwrap();
         held.set_reuseaddr(true).unwrap();
         held.bind(self.address).unwrap();
         *self.socket.lock().unwrap() = Some(Socket::Refusing(held));
+        // Clients in this process hear of their broken connections before anything else is asked of them.
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
 
     /// Puts back a backup of the store, as of a revision. Only while the server is killed. What came later is lost, and
@@ -324,9 +320,14 @@ impl ApiServer {
         let socket = self.socket.lock().unwrap().take();
         let Some(Socket::Refusing(held)) = socket else { panic!("it is still there") };
         self.shared.state().store.restart();
-        let task = tokio::spawn(listener::accept(held.listen(1024).unwrap(), self.shared.clone()));
-        *self.socket.lock().unwrap() = Some(Socket::Serving(task));
+        let serving = serve(held.listen(1024).unwrap(), self.shared.clone());
+        *self.socket.lock().unwrap() = Some(serving);
     }
+}
+
+fn serve(listener: TcpListener, shared: Arc<Shared>) -> Socket {
+    let (stop, stopped) = oneshot::channel();
+    Socket::Serving(stop, tokio::spawn(listener::accept(listener, shared, stopped)))
 }
 
 /// An unmodified client.

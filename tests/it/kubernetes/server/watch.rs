@@ -198,14 +198,11 @@ impl Watch {
             self.cursor = state.store.revision();
             lines.push(line("BOOKMARK", &self.bookmark()));
         }
-        if !lines.is_empty() {
+        if pending || !lines.is_empty() {
             return Step::Send(lines);
         }
         if now >= self.deadline {
             return Step::End;
-        }
-        if pending {
-            return Step::Send(lines);
         }
         let bookmark = (self.bookmarks && caught_up).then_some(self.next_bookmark).filter(|next| *next > now);
         Step::Wait(Some(bookmark.unwrap_or(self.deadline).min(self.deadline)))
