@@ -187,7 +187,7 @@ fn refusals_name_the_field() {
         Try::default().refuses(enveloped.to_string().as_bytes(), reason, Some(&format!("data.{field}")));
     };
     refuses(Reason::Schema, "subject.content.artifactId", &|event| {
-        event["subject"]["content"]["artifactId"] = json!(7)
+        event["subject"]["content"]["artifactId"] = json!(7);
     });
     refuses(Reason::Schema, "subject.content.environment", &|event| {
         event["subject"]["content"].as_object_mut().unwrap().remove("environment");
@@ -195,18 +195,18 @@ fn refusals_name_the_field() {
     refuses(Reason::Schema, "subject.type", &|event| event["subject"]["type"] = json!("service"));
     refuses(Reason::Schema, "context.links[1]", &|event| event["context"]["links"][1]["linkType"] = json!("HALF"));
     refuses(Reason::BadTime, "context.timestamp", &|event| {
-        event["context"]["timestamp"] = json!("2023-03-20T14:27:05")
+        event["context"]["timestamp"] = json!("2023-03-20T14:27:05");
     });
     refuses(Reason::FutureTime, "context.timestamp", &|event| {
         event["context"]["timestamp"] = json!("2033-03-20T14:27:05Z");
     });
     refuses(Reason::UnsupportedVersion, "context.specversion", &|event| {
-        event["context"]["specversion"] = json!("0.6.0")
+        event["context"]["specversion"] = json!("0.6.0");
     });
     refuses(Reason::MissingField, "context.type", &|event| event["context"]["type"] = Value::Null);
 
     let refuses = |reason: Reason, field: Option<&str>, body: &str| {
-        Try { source: Some("cloudevents"), ..Try::default() }.refuses(body.as_bytes(), reason, field)
+        Try { source: Some("cloudevents"), ..Try::default() }.refuses(body.as_bytes(), reason, field);
     };
     let enveloped = |change: &dyn Fn(&mut Value)| {
         let mut event = structured(&whole);

@@ -180,7 +180,7 @@ impl Feed {
     /// Reads until something was said so many times.
     async fn until(&mut self, what: &str, times: usize) {
         while self.text.matches(what).count() < times {
-            let mut bytes = [0; 1 << 16];
+            let mut bytes = vec![0; 1 << 16];
             let n = within(what, self.stream.read(&mut bytes)).await.unwrap();
             assert!(n > 0, "it ended: {}", self.text);
             self.text.push_str(std::str::from_utf8(&bytes[..n]).unwrap());
