@@ -46,10 +46,16 @@ impl Summary {
     }
 }
 
-/// The heading of a file's difference, which has a time after a tab: `+++ a.py<TAB>2026-11-22 20:28:30.838757+00:00`.
+/// The heading of a Python file's difference, which has a time after a tab: `+++ a.py<TAB>2026-11-22 20:28:30.838757+00:00`.
 fn is_difference(line: &str) -> bool {
-    let time = line.strip_prefix("+++ ").and_then(|rest| rest.split_once('\t')).map(|(_, time)| time);
-    time.is_some_and(|time| time.ends_with("+00:00") || time.ends_with("+0000"))
+    let Some((name, time)) = line.strip_prefix("+++ ").and_then(|rest| rest.split_once('\t')) else { return false };
+    let python = [".py", ".pyi", ".ipynb", "STDOUT"].iter().any(|end| name.ends_with(end));
+    python && (time.ends_with("+00:00") || time.ends_with("+0000"))
+}
+
+/// That a file could not be read; newer versions say `parse`.
+fn is_failure(line: &str) -> bool {
+    line.starts_with("error: cannot format ") || line.starts_with("error: cannot parse: ")
 }
 
 /// The line before last, which no other tool writes.
@@ -63,7 +69,7 @@ fn recognise(sketch: &Sketch) -> bool {
     let text = uncoloured(&sketch.text);
     let ours = |line: &str| {
         line.starts_with("would reformat ")
-            || line.starts_with("error: cannot format ")
+            || is_failure(line)
             || line.starts_with(NOTHING)
             || is_banner(line)
             || is_difference(line)
@@ -79,7 +85,7 @@ fn read(document: &Document<'_>, given: &Given, _details: &mut dyn Details) -> R
         said |= !line.trim().is_empty();
         ended |= is_banner(line) || line.starts_with(NOTHING);
         would += u32::from(line.starts_with("would reformat ") || line.starts_with("reformatted "));
-        failed += u32::from(line.starts_with("error: cannot format "));
+        failed += u32::from(is_failure(line));
         differences += u32::from(is_difference(line));
         summary = Summary::of(line).or(summary);
         Ok(())

@@ -49,7 +49,7 @@ impl Output {
     pub(super) fn line(&mut self, line: &str) {
         self.said |= !line.trim().is_empty();
         self.gave_up |= line.contains("INTERNAL ERROR") || line.starts_with("Traceback (most recent call last)");
-        self.gave_up |= line.contains("(errors prevented further checking)");
+        self.gave_up |= line.contains("(errors prevented further checking)") || line.ends_with("[syntax]");
         if line.starts_with("Success: no issues found in ") {
             self.total = Some(0);
         } else if let Some(rest) = line.strip_prefix("Found ") {
@@ -68,6 +68,8 @@ impl Output {
     fn message(&mut self, message: &Message) {
         self.json = true;
         self.said = true;
+        // What cannot be parsed ends the run, and other files are not looked at.
+        self.gave_up |= message.code.as_deref() == Some("syntax");
         match message.severity.as_str() {
             "note" => self.notes = self.notes.saturating_add(1),
             "warning" => self.warnings = self.warnings.saturating_add(1),

@@ -331,10 +331,15 @@ impl<'a> Sight<'a> {
         })?;
         let since = value::time("lastTransitionTime", status.last_transition_time.as_deref().unwrap_or_default())?;
         let reconciled_at = self.reconciled_at();
-        // Versions before 2.13 do not say since when: then it is so once for each comparison.
+        // Versions before 2.13 do not say since when: then it is told once for each operation.
         let Some(at) = since.or(reconciled_at) else {
             events.passed_over.push(format!("health {after} since nobody knows when"));
             return Ok(());
+        };
+        let operation = self.app.status.operation_state.as_ref().and_then(|state| state.started_at.as_deref());
+        let key = match since {
+            Some(since) => format!("health {since} {after}"),
+            None => format!("health after {} {after}", operation.and_then(value::zoned_time).unwrap_or(at)),
         };
         let changed = HealthChanged {
             after,
@@ -348,7 +353,7 @@ impl<'a> Sight<'a> {
             resource: None,
             since,
         };
-        self.push(events, changed, &format!("health {at} {after}"), at)
+        self.push(events, changed, &key, at)
     }
 
     fn reconciled_at(&self) -> Option<Timestamp> {

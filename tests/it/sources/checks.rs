@@ -1,7 +1,11 @@
 //! Checks, tests and coverage.
 
+use std::collections::BTreeSet;
+
 use plimsoll::ingest::Reason;
 use plimsoll::ingest::upload::About;
+use proptest::prelude::*;
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 use super::{Try, fixture};
 
@@ -323,4 +327,86 @@ fn what_pytest_prints_has_its_counts_in_the_last_line() {
     assert_eq!(counts(None, stopped), ("error".to_owned(), None, Some(0), Some(1), Some(0)));
     assert_eq!(counts(Some(4), "ERROR: usage\n"), ("error".to_owned(), None, None, None, None));
     named("pytest", None).refuses(head.as_bytes(), Reason::Malformed, None);
+}
+
+/// A case: what is in it, and what it counts as (failed, error, skipped).
+fn case() -> impl Strategy<Value = (String, [u64; 3])> {
+    prop_oneof![
+        Just(("", [0, 0, 0])),
+        Just(("<failure/>", [1, 0, 0])),
+        Just(("<error/>", [0, 1, 0])),
+        Just(("<skipped/>", [0, 0, 1])),
+        Just(("<failure/><error/>", [1, 0, 0])),
+        Just(("<system-out><![CDATA[<failure/>]]></system-out>", [0, 0, 0])),
+    ]
+    .prop_map(|(inside, counts)| (format!("<testcase name='c'>{inside}</testcase>"), counts))
+}
+
+/// Suites in suites, with totals that are wrong, and the sum of their cases (all, failed, error, skipped).
+fn suite() -> impl Strategy<Value = (String, [u64; 4])> {
+    let leaf = proptest::collection::vec(case(), 1..5).prop_map(|cases| {
+        let mut sum = [0; 4];
+        let mut text = "<testsuite name='s' tests='99' failures='7'>".to_owned();
+        for (case, [failed, error, skipped]) in cases {
+            text.push_str(&case);
+            sum = [sum[0] + 1, sum[1] + failed, sum[2] + error, sum[3] + skipped];
+        }
+        (text + "</testsuite>", sum)
+    });
+    leaf.prop_recursive(4, 32, 4, |inner| {
+        proptest::collection::vec(inner, 1..4).prop_map(|suites| {
+            let mut sum = [0; 4];
+            let mut text = "<testsuite name='o' tests='99' errors='7'>".to_owned();
+            for (suite, counts) in suites {
+                text.push_str(&suite);
+                sum.iter_mut().zip(counts).for_each(|(sum, n)| *sum += n);
+            }
+            (text + "</testsuite>", sum)
+        })
+    })
+}
+
+/// The same cases in every run; more of them with `PLIMSOLL_SLOW`.
+fn always<S: Strategy>(strategy: &S, holds: impl Fn(S::Value)) {
+    let cases = if crate::support::rig::slow() { 5000 } else { 50 };
+    let config = Config { cases, failure_persistence: None, ..Config::default() };
+    let chance = TestRng::from_seed(RngAlgorithm::ChaCha, &[29; 32]);
+    let result = TestRunner::new_with_rng(config, chance).run(strategy, |value| {
+        holds(value);
+        Ok(())
+    });
+    result.unwrap_or_else(|error| panic!("{error}"));
+}
+
+#[test]
+fn cases_are_counted_once_however_suites_nest() {
+    always(&suite(), |(xml, [tests, failures, errors, skipped])| {
+        let data = data("junit", None, &format!("<testsuites>{xml}</testsuites>"));
+        let counts = ["tests", "failures", "errors", "skipped"].map(|name| data[name].as_u64().unwrap());
+        assert_eq!(counts, [tests, failures, errors, skipped], "{xml}");
+    });
+}
+
+#[test]
+fn lines_that_several_tests_tell_of_are_one() {
+    always(&proptest::collection::vec((0_u8..6, 0_u8..3), 1..40), |hits| {
+        let record = |(line, hits): &(u8, u8)| format!("TN:t\nSF:a.c\nDA:{line},{hits}\nend_of_record\n");
+        let coverage = data("lcov", None, &hits.iter().map(record).collect::<String>())["coverage"].clone();
+        let lines: BTreeSet<u8> = hits.iter().map(|(line, _)| *line).collect();
+        let ran: BTreeSet<u8> = hits.iter().filter(|(_, n)| *n > 0).map(|(line, _)| *line).collect();
+        assert_eq!(coverage["lines_valid"].as_u64(), Some(lines.len() as u64));
+        assert_eq!(coverage["lines_covered"].as_u64(), Some(ran.len() as u64));
+    });
+}
+
+#[test]
+fn text_of_any_kind_makes_nothing_panic() {
+    let words = "(\\PC|[\n\t:,+=\\[{<>\"'\u{1b}]|error|Found |1 file|passed| in |SF:|DA:|::error ){0,60}";
+    always(&words, |text: String| {
+        for format in plimsoll::report::FORMATS {
+            for exit_code in [None, Some(0), Some(1)] {
+                let _taken = named(format.name, exit_code).lines(text.as_bytes()).is_ok();
+            }
+        }
+    });
 }

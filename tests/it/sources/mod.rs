@@ -16,6 +16,7 @@ mod notifications;
 mod outgoing;
 mod registry;
 mod validations;
+mod real_tools;
 
 use std::path::PathBuf;
 

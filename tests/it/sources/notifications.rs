@@ -31,7 +31,7 @@ fn a_whole_application_is_taken_as_it_is() {
             drafts.iter().map(|draft| (draft["type"].as_str().unwrap(), draft["dedup"].as_str().unwrap())).collect();
         let uid = "059f1d64-f5cb-4887-a142-0aeea61d5817";
         let succeeded = format!("{uid} operation 2021-08-11T11:38:52.000000Z succeeded");
-        let health = format!("{uid} health 2021-08-11T13:55:39.000000Z healthy");
+        let health = format!("{uid} health after 2021-08-11T11:38:52.000000Z healthy");
         assert_eq!(told, [("sync.succeeded", succeeded.as_str()), ("health.changed", health.as_str())]);
         assert_eq!(drafts[0]["stream"], "target/default/test-app");
         let data = &drafts[0]["data"];
