@@ -10,8 +10,10 @@ use super::access::Access;
 use super::exit::{Exit, Outcome};
 use super::record::AboutFlags;
 use super::{Settings, evidence, print};
+use crate::api::draft_to_proto;
+use crate::api::proto::v1 as pb;
 use crate::api::proto::v1::ledger_service_client::LedgerServiceClient;
-use crate::event::{Correlation, Source, Subject, Timestamp};
+use crate::event::{Correlation, Draft, Source, Subject, Timestamp};
 use crate::ingest::document::{self, Body, Incoming, Understood};
 use crate::ingest::upload::About;
 use crate::ingest::{self, Intake, Refusal};
@@ -85,17 +87,25 @@ pub(super) async fn hand_in(settings: &Settings, handed: Handed) -> Result<Outco
         ..args.about.about()
     };
     let reader = open(&args.file)?;
-    let bytes_max = settings.config.document_bytes_max;
-    let limits = ingest::Settings { targets: settings.config.targets.clone(), ..ingest::Settings::default() };
-    let limits = ingest::Settings { document_bytes_max: bytes_max.unwrap_or(limits.document_bytes_max), ..limits };
+    let mut limits = ingest::Settings { targets: settings.config.targets.clone(), ..ingest::Settings::default() };
+    limits.document_bytes_max = settings.config.document_bytes_max.unwrap_or(limits.document_bytes_max);
+    let bytes_max = limits.document_bytes_max;
     let told = match Access::writer(settings, "plimsoll record", false).await? {
-        Access::Local(ledger) => local(ledger, limits, kind, about, reader).await,
-        Access::Remote(client) => remote(client, limits.document_bytes_max, kind, about, reader).await,
+        Access::Local(ledger) => {
+            let evidence = ledger.evidence().clone();
+            let read =
+                read(reader, kind, about, bytes_max, evidence).await.map_err(|failed| failed.exit(&args.file))?;
+            local(ledger, limits, read).await.map_err(|error| Exit::from(&error))?
+        }
+        Access::Remote(client) => {
+            // What is too large to be kept in memory is read twice: to understand it, and then to send it.
+            let spool = Spool::new()?;
+            let evidence = Evidence::local(&spool.0)?;
+            let read =
+                read(reader, kind, about, bytes_max, evidence).await.map_err(|failed| failed.exit(&args.file))?;
+            remote(client, read).await?
+        }
     };
-    let told = told.map_err(|failed| match failed {
-        Failed::Refused(refusal) => refused(&args.file, &refusal),
-        Failed::Exit(exit) => exit,
-    })?;
     tell(settings, &told)
 }
 
@@ -111,41 +121,55 @@ fn open(path: &Path) -> Result<Box<dyn Read + Send>, Exit> {
     Ok(Box::new(file))
 }
 
+/// Why a document was not read.
 enum Failed {
     Refused(Refusal),
-    Exit(Exit),
+    Gone(tokio::task::JoinError),
 }
 
-impl From<Exit> for Failed {
-    fn from(exit: Exit) -> Self {
-        Self::Exit(exit)
+impl Failed {
+    /// A rejection with its reason; errors of the ledger as for every other command.
+    fn exit(self, file: &Path) -> Exit {
+        match self {
+            Self::Refused(Refusal::Rejected(rejection)) => {
+                Exit::no(format!("{}: {}: {rejection}", file.display(), rejection.reason))
+            }
+            Self::Refused(Refusal::Ledger(error)) => error.into(),
+            Self::Gone(error) => Exit::no(format!("the reading failed: {error}")),
+        }
     }
 }
 
-impl From<Refusal> for Failed {
-    fn from(refusal: Refusal) -> Self {
-        Self::Refused(refusal)
+async fn read(
+    reader: Box<dyn Read + Send>,
+    kind: Kind,
+    about: About,
+    bytes_max: u64,
+    evidence: Evidence,
+) -> Result<Understood, Failed> {
+    let reading = tokio::task::spawn_blocking(move || {
+        let incoming = Incoming {
+            kind: Some(kind),
+            about: &about,
+            received_at: SystemClock.now(),
+            bytes_max,
+            memory_bytes_max: document::MEMORY_BYTES_MAX,
+        };
+        document::read(reader, &incoming, &evidence, &mut ()).map_err(|(_, refusal)| refusal)
+    });
+    let read = reading.await.map_err(Failed::Gone)?.map_err(Failed::Refused)?;
+    if read.redactions > 0 {
+        tracing::info!("{} secrets were blackened", read.redactions);
     }
-}
-
-/// A rejection with its reason; errors of the ledger as for every other command.
-fn refused(file: &Path, refusal: &Refusal) -> Exit {
-    match refusal {
-        Refusal::Rejected(rejection) => Exit::no(format!("{}: {}: {rejection}", file.display(), rejection.reason)),
-        Refusal::Ledger(error) => Exit::from(error),
-    }
+    Ok(read)
 }
 
 async fn local(
     ledger: Ledger,
     settings: ingest::Settings,
-    kind: Kind,
-    about: About,
-    reader: Box<dyn Read + Send>,
-) -> Result<Vec<Told>, Failed> {
-    let intake = Intake::new(ledger, settings).map_err(Exit::usage)?;
-    let accepted = intake.hand_in(Some(kind), about, reader).await?;
-    blackened(accepted.redactions);
+    read: Understood,
+) -> Result<Vec<Told>, crate::ledger::Error> {
+    let intake = Intake::new(ledger, settings).map_err(crate::ledger::Error::Refused)?;
     let told = |event: ingest::Recorded| Told {
         position: event.position.parse().unwrap_or_default(),
         id: event.id.to_string(),
@@ -153,26 +177,11 @@ async fn local(
         stream: event.stream,
         duplicate: event.duplicate,
     };
-    Ok(accepted.events.into_iter().map(told).collect())
+    Ok(intake.record_document(read).await?.into_iter().map(told).collect())
 }
 
-async fn remote(
-    mut client: LedgerServiceClient<Channel>,
-    bytes_max: u64,
-    kind: Kind,
-    about: About,
-    reader: Box<dyn Read + Send>,
-) -> Result<Vec<Told>, Failed> {
-    // What is too large to be kept in memory is read twice: to understand it, and then to send it.
-    let spool = Spool::new()?;
-    let evidence = Evidence::local(&spool.0).map_err(Exit::from)?;
-    let reading = tokio::task::spawn_blocking(move || {
-        let incoming = Incoming { kind: Some(kind), about: &about, received_at: SystemClock.now(), bytes_max };
-        document::read(reader, &incoming, &evidence, &mut ()).map_err(|(_, refusal)| refusal)
-    });
-    let read = reading.await.map_err(|error| Exit::no(format!("the reading failed: {error}")))??;
-    let Understood { events, body, redactions, .. } = read;
-    blackened(redactions);
+async fn remote(mut client: LedgerServiceClient<Channel>, read: Understood) -> Result<Vec<Told>, Exit> {
+    let Understood { events, body, .. } = read;
     let reference = body.reference().clone();
     match body {
         Body::Small(blob) => {
@@ -184,7 +193,11 @@ async fn remote(
         }
     }
     let said = events.drafts.clone();
-    let placed = Access::Remote(client).append(events.drafts).await?;
+    let placed = if events.repeats {
+        append_new(&mut client, events.drafts).await?
+    } else {
+        Access::Remote(client).append(events.drafts).await?
+    };
     let told = said.iter().zip(placed).map(|(draft, (position, id, duplicate))| Told {
         position,
         id,
@@ -195,10 +208,33 @@ async fn remote(
     Ok(told.collect())
 }
 
-fn blackened(redactions: u32) {
-    if redactions > 0 {
-        tracing::info!("{redactions} secrets were blackened");
+/// Appends drafts of which what is known under its key stands as it is, in whatever words it is said again.
+async fn append_new(
+    client: &mut LedgerServiceClient<Channel>,
+    drafts: Vec<Draft>,
+) -> Result<Vec<(u64, String, bool)>, Exit> {
+    let mut placed = Vec::new();
+    for draft in drafts {
+        let draft = draft_to_proto(&draft)?;
+        match client.append(pb::AppendRequest { drafts: vec![draft], with_receipts: false }).await {
+            Ok(done) => {
+                placed.extend(done.into_inner().placed.into_iter().map(|at| (at.position, at.id, at.duplicate)))
+            }
+            Err(status) if status.code() == tonic::Code::AlreadyExists => placed.push(known(status)?),
+            Err(status) => return Err(status.into()),
+        }
     }
+    Ok(placed)
+}
+
+/// Where the event is that stands under the same key.
+fn known(status: tonic::Status) -> Result<(u64, String, bool), Exit> {
+    use tonic_types::StatusExt as _;
+    let told = status.get_details_error_info().and_then(|info| {
+        let position = info.metadata.get("position")?.parse().ok()?;
+        Some((position, info.metadata.get("id")?.clone(), true))
+    });
+    told.ok_or_else(|| status.into())
 }
 
 /// A directory of this command alone, removed at its end.

@@ -18,7 +18,7 @@ use crate::report::{self, Details, Document, Format, Given, HEAD, Kind, Report, 
 
 /// Most bytes of a document that is kept in memory to be read there, which is several times as fast as reading a stream.
 /// The usual ones are smaller; the rest of what a document takes is small beside it.
-const MEMORY_BYTES_MAX: usize = 64 << 20;
+pub const MEMORY_BYTES_MAX: usize = 64 << 20;
 
 /// How many bytes are read at once: many to a system call, few beside what is kept anyway.
 const PIECE: usize = 256 << 10;
@@ -34,6 +34,8 @@ pub struct Incoming<'a> {
     pub received_at: Timestamp,
     /// Most bytes that are taken.
     pub bytes_max: u64,
+    /// Most bytes that are kept in memory to be read there: [`MEMORY_BYTES_MAX`].
+    pub memory_bytes_max: usize,
 }
 
 /// A document that was understood.
@@ -115,7 +117,7 @@ fn understood(
     evidence: &Evidence,
     details: &mut dyn Details,
 ) -> Result<Understood, Refusal> {
-    let mut kept = Kept::new(evidence);
+    let mut kept = Kept::new(evidence, incoming.memory_bytes_max);
     let mut redactor = Redactor::new(format.secret_members);
     let mut utf8 = is_json(format).then(Utf8::default);
     let mut piece = head;
@@ -193,14 +195,17 @@ impl Reading<'_> {
 /// A document on its way: in memory as long as it fits, and in the store as soon as it is not small.
 struct Kept<'a> {
     evidence: &'a Evidence,
+    memory_bytes_max: usize,
     /// All of it so far; none once it does not fit.
     memory: Option<Vec<u8>>,
     store: Option<BlobWriter>,
 }
 
 impl<'a> Kept<'a> {
-    fn new(evidence: &'a Evidence) -> Self {
-        Self { evidence, memory: Some(Vec::new()), store: None }
+    fn new(evidence: &'a Evidence, memory_bytes_max: usize) -> Self {
+        // What is small is not stored before its event, so it must be kept.
+        let memory_bytes_max = memory_bytes_max.max(SMALL_BLOB_MAX);
+        Self { evidence, memory_bytes_max, memory: Some(Vec::new()), store: None }
     }
 
     fn push(&mut self, piece: Vec<u8>) -> Result<(), Refusal> {
@@ -215,7 +220,7 @@ impl<'a> Kept<'a> {
                 }
                 self.store = Some(store);
             }
-            if memory.len() + piece.len() > MEMORY_BYTES_MAX {
+            if memory.len() + piece.len() > self.memory_bytes_max {
                 self.memory = None;
             } else {
                 memory.extend_from_slice(&piece);

@@ -37,7 +37,7 @@ pub(super) async fn hand_in(State(intake): State<Intake>, request: Request) -> R
     let reader = Pieces { waiting, piece: Bytes::new() };
     let sending = tokio::spawn(pump(body, pieces));
     let taken = if gzip {
-        intake.hand_in(kind, about, Gzip(flate2::read::MultiGzDecoder::new(reader))).await
+        intake.hand_in(kind, about, Gzip::Packed(Some(reader))).await
     } else {
         intake.hand_in(kind, about, reader).await
     };
@@ -139,12 +139,22 @@ impl Read for Pieces {
     }
 }
 
-/// Says of what is not gzip that it is not.
-struct Gzip<R: Read>(flate2::read::MultiGzDecoder<R>);
+/// Decompresses, and says of what is not gzip that it is not.
+enum Gzip<R: Read> {
+    /// Nothing was read yet. A decoder reads as soon as it is made, which must not be where connections are served.
+    Packed(Option<R>),
+    Plain(flate2::read::MultiGzDecoder<R>),
+}
 
 impl<R: Read> Read for Gzip<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.read(buffer).map_err(|error| {
+        if let Self::Packed(packed) = self
+            && let Some(packed) = packed.take()
+        {
+            *self = Self::Plain(flate2::read::MultiGzDecoder::new(packed));
+        }
+        let Self::Plain(plain) = self else { return Ok(0) };
+        plain.read(buffer).map_err(|error| {
             io::Error::other(Rejection::new(Reason::Malformed, format!("not gzip, or cut off: {error}")))
         })
     }

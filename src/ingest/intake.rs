@@ -8,7 +8,7 @@ use bytes::Bytes;
 use tokio::sync::{Mutex, broadcast};
 
 use super::authentication::Secrets;
-use super::document::{self, Body, Incoming};
+use super::document::{self, Body, Incoming, Understood};
 use super::registry::TagBook;
 use super::upload::About;
 use super::{
@@ -219,25 +219,32 @@ impl Intake {
         let bytes_max = self.inner.document_bytes_max;
         let span = tracing::Span::current();
         let reading = tokio::task::spawn_blocking(move || {
-            let incoming = Incoming { kind, about: &about, received_at, bytes_max };
+            let memory_bytes_max = document::MEMORY_BYTES_MAX;
+            let incoming = Incoming { kind, about: &about, received_at, bytes_max, memory_bytes_max };
             span.in_scope(|| document::read(reader, &incoming, &evidence, &mut ()))
         });
         let read = reading.await.map_err(|error| {
             unread(ledger::Error::Internal(format!("the reading of a document failed: {error}")).into())
         })?;
         let read = read.map_err(|(format, refusal)| (format.map_or("document", |format| format.name), refusal))?;
-        let (name, redactions, reference) = (read.format.name, read.redactions, read.body.reference().clone());
-        let recorded = async {
-            let small = match read.body {
-                Body::Small(blob) => vec![blob],
-                Body::Large(blob) => ledger.evidence().keep(blob).await.map(|_| Vec::new())?,
-            };
-            self.record(read.events, &read.source, &reference, &small).await
-        };
-        match recorded.await {
+        let (name, redactions) = (read.format.name, read.redactions);
+        match self.record_document(read).await {
             Ok(events) => Ok((name, Accepted { events, redactions, ..Accepted::default() })),
             Err(refusal) => Err((name, refusal)),
         }
+    }
+
+    /// Records a document that was understood, with what its tags mean.
+    ///
+    /// # Errors
+    /// As [`Ledger::append_with`].
+    pub async fn record_document(&self, read: Understood) -> Result<Vec<Recorded>, Refusal> {
+        let reference = read.body.reference().clone();
+        let small = match read.body {
+            Body::Small(blob) => vec![blob],
+            Body::Large(blob) => self.inner.ledger.evidence().keep(blob).await.map(|_| Vec::new())?,
+        };
+        self.record(read.events, &read.source, &reference, &small).await
     }
 
     async fn take(&self, name: &str, headers: &Headers, body: Bytes) -> Result<Accepted, Refusal> {

@@ -81,8 +81,12 @@ pub fn events(
     let commit = about.commit.clone().or_else(|| report.named.commit.clone());
     let streams = streams(kind, about, &report.named, repository.as_ref(), commit.as_ref())?;
     let source = source(about)?;
-    let tags = tag(about, &report.named, occurred_at).into_iter().collect();
-    let mut events = Events { tags, ..Events::default() };
+    let mut events = Events {
+        tags: tag(about, &report.named, occurred_at).into_iter().collect(),
+        // Handed in again, a document that says no time would be of another time: what was said first stands.
+        repeats: report.generated_at.or(about.at).is_none(),
+        ..Events::default()
+    };
     for stream in streams {
         for (n, fact) in report.facts.iter().enumerate() {
             let mut fact = fact.clone();

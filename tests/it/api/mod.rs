@@ -1,6 +1,7 @@
 //! The doors: gRPC and HTTP, over real sockets.
 
 mod append;
+mod evidence;
 mod follow;
 mod hostile;
 mod http;

@@ -72,6 +72,8 @@ async fn a_client_without_the_proto_files_can_call_everything() {
             ("GetReceipt", false, false),
             ("GetCheckpoint", false, false),
             ("ListStreams", false, false),
+            ("PutEvidence", true, false),
+            ("GetEvidence", false, true),
         ]
     );
     let messages: BTreeSet<String> = known

@@ -4,6 +4,7 @@ mod bench;
 mod keep;
 mod read;
 mod record;
+mod report;
 mod words;
 
 use crate::support::program::Desk;
