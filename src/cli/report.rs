@@ -95,7 +95,7 @@ pub(super) async fn hand_in(settings: &Settings, handed: Handed) -> Result<Outco
             let evidence = ledger.evidence().clone();
             let read =
                 read(reader, kind, about, bytes_max, evidence).await.map_err(|failed| failed.exit(&args.file))?;
-            local(ledger, limits, read).await.map_err(|error| Exit::from(&error))?
+            local(ledger, limits, read).await.map_err(|refusal| Failed::Refused(refusal).exit(&args.file))?
         }
         Access::Remote(client) => {
             // What is too large to be kept in memory is read twice: to understand it, and then to send it.
@@ -164,11 +164,7 @@ async fn read(
     Ok(read)
 }
 
-async fn local(
-    ledger: Ledger,
-    settings: ingest::Settings,
-    read: Understood,
-) -> Result<Vec<Told>, crate::ledger::Error> {
+async fn local(ledger: Ledger, settings: ingest::Settings, read: Understood) -> Result<Vec<Told>, Refusal> {
     let intake = Intake::new(ledger, settings).map_err(crate::ledger::Error::Refused)?;
     let told = |event: ingest::Recorded| Told {
         position: event.position.parse().unwrap_or_default(),

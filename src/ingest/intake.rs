@@ -261,10 +261,10 @@ impl Intake {
         let mut small = Vec::new();
         if !events.drafts.is_empty() || !events.tags.is_empty() {
             if events.evidence.is_empty() {
-                small.extend(self.kept(reference.media_type.clone(), taken.body.into()).await?);
+                small.extend(self.kept(&reference, taken.body.into()).await?);
             }
             for (part, bytes) in &events.evidence {
-                small.extend(self.kept(part.media_type.clone(), bytes.clone()).await?);
+                small.extend(self.kept(part, bytes.clone()).await?);
             }
         }
         let passed_over = events.passed_over.clone();
@@ -273,11 +273,11 @@ impl Intake {
     }
 
     /// Stores a body in a file, or returns it where it is small enough to be committed with its events.
-    async fn kept(&self, media_type: MediaType, bytes: Bytes) -> Result<Option<SmallBlob>, ledger::Error> {
+    async fn kept(&self, reference: &EvidenceRef, bytes: Bytes) -> Result<Option<SmallBlob>, ledger::Error> {
         if bytes.len() <= SMALL_BLOB_MAX {
-            return SmallBlob::new(media_type, bytes).map(Some);
+            return SmallBlob::hashed(reference.clone(), bytes).map(Some);
         }
-        self.inner.ledger.evidence().put(media_type, &bytes).await?;
+        self.inner.ledger.evidence().put(reference.media_type.clone(), &bytes).await?;
         Ok(None)
     }
 }
