@@ -6,23 +6,35 @@
 
 mod annotations;
 mod black;
+mod bom;
+mod certificate;
 mod check;
 mod cobertura;
 mod code_quality;
 mod coverage;
 mod coverage_py;
+mod cyclonedx;
 mod details;
 mod document;
+mod dsse;
 mod junit;
 mod k6;
 mod lcov;
+mod loose;
 mod mypy;
 mod oci;
+mod openvex;
+mod provenance;
 mod pytest;
 mod rejection;
 mod ruff;
 mod ruff_format;
+mod sigstore;
 mod sketch;
+mod spdx3;
+mod spdx;
+mod statement;
+mod syft;
 pub mod value;
 mod xml;
 
@@ -132,14 +144,23 @@ pub const FORMATS: &[&Format] = &[
     &cobertura::FORMAT,
     &code_quality::FORMAT,
     &coverage_py::FORMAT,
+    &cyclonedx::FORMAT,
+    &dsse::FORMAT,
     &junit::FORMAT,
     &k6::FORMAT,
     &lcov::FORMAT,
     &mypy::FORMAT,
     &oci::FORMAT,
+    &openvex::FORMAT,
     &pytest::FORMAT,
     &ruff::FORMAT,
     &ruff_format::FORMAT,
+    &sigstore::FORMAT,
+    &spdx3::FORMAT,
+    &spdx::FORMAT,
+    &statement::FORMAT,
+    &statement::PREDICATE,
+    &syft::FORMAT,
 ];
 
 /// What is known of a document from outside it.

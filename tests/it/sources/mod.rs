@@ -17,6 +17,9 @@ mod outgoing;
 mod registry;
 mod validations;
 mod real_tools;
+mod attestations;
+mod door;
+mod sboms;
 
 use std::path::PathBuf;
 
