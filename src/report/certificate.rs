@@ -5,7 +5,7 @@ use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::prelude::FromDer;
 
 use super::bom::NAME_MAX;
-use super::{Reason, Rejection, value};
+use super::{Reason, Rejection, der, value};
 use crate::event::Subject;
 use crate::event::pipeline::Identity;
 
@@ -23,8 +23,8 @@ const IDENTITY_MAX: usize = 1024;
 ///
 /// # Errors
 /// [`Reason::BadField`] when it is no certificate.
-pub(super) fn signer(field: &str, der: &[u8]) -> Result<Option<Identity>, Rejection> {
-    let (_, certificate) = X509Certificate::from_der(der)
+pub(super) fn signer(field: &str, bytes: &[u8]) -> Result<Option<Identity>, Rejection> {
+    let (_, certificate) = X509Certificate::from_der(bytes)
         .map_err(|error| Rejection::new(Reason::BadField, format!("is no certificate in DER: {error}")).at(field))?;
     let extension = |oid: &str| {
         let mut extensions = certificate.extensions().iter();
@@ -42,7 +42,7 @@ pub(super) fn signer(field: &str, der: &[u8]) -> Result<Option<Identity>, Reject
         GeneralName::URI(text) | GeneralName::RFC822Name(text) | GeneralName::DNSName(text) => Some(*text),
         // The value is explicitly tagged.
         GeneralName::OtherName(oid, value) if oid.to_id_string() == USER_NAME => {
-            content(0xa0, value).and_then(utf8_string)
+            der::content(der::EXPLICIT_0, value).and_then(utf8_string)
         }
         _ => None,
     });
@@ -58,16 +58,5 @@ pub(super) fn signer(field: &str, der: &[u8]) -> Result<Option<Identity>, Reject
 
 /// The text of a `UTF8String` in DER.
 fn utf8_string(der: &[u8]) -> Option<&str> {
-    std::str::from_utf8(content(0x0c, der)?).ok()
-}
-
-/// The content of one element in DER with that tag: length in one byte, or in up to two behind the first.
-fn content(tag: u8, der: &[u8]) -> Option<&[u8]> {
-    let (length, from): (usize, usize) = match *der {
-        [first, length @ ..=0x7f, ..] if first == tag => (usize::from(length), 2),
-        [first, 0x81, length, ..] if first == tag => (usize::from(length), 3),
-        [first, 0x82, high, low, ..] if first == tag => (usize::from(u16::from_be_bytes([high, low])), 4),
-        _ => return None,
-    };
-    der.get(from..from.checked_add(length)?)
+    std::str::from_utf8(der::content(der::UTF8, der)?).ok()
 }

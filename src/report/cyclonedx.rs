@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::bom::{self, Bom, NAME_MAX, Thing, Tool};
-use super::loose::{List, Object, Text, Trail, junk};
+use super::loose::{List, Object, Strict, Text, Trail, junk};
 use super::{Component, Details, Document, Finding, Format, Given, Kind, Named, Reason, Rejection, Report, Severity};
 use super::{Shape, Sketch, value};
 use crate::event::artifact::{SbomFormat, ScanKind};
@@ -476,7 +476,9 @@ impl<'de> Visitor<'de> for Vulnerabilities<'_, '_> {
         let mut n = 0;
         loop {
             let read = match fold.wanted {
-                true => list.next_element().map(|entry: Option<Vulnerability<'_>>| entry.map(Some)),
+                true => {
+                    list.next_element().map(|entry: Option<Strict<Vulnerability<'_>>>| entry.map(|Strict(it)| Some(it)))
+                }
                 false => list.next_element::<IgnoredAny>().map(|entry| entry.map(|_passed_over| None)),
             };
             match fold.trail.entry(n, read)? {
@@ -522,8 +524,13 @@ struct Analysis<'a> {
     state: Text<'a>,
 }
 
+/// Whether a state of the analysis says that what the document is about is not, or not any more, affected.
+pub(super) fn harmless(state: &str) -> bool {
+    matches!(state, "not_affected" | "false_positive" | "resolved" | "resolved_with_pedigree")
+}
+
 impl Vulnerability<'_> {
-    /// The worst rating counts. What is resolved, or does not affect what the document is about, is declared harmless.
+    /// The worst rating counts.
     fn finding(self) -> Finding {
         let severities = self.ratings.0.iter().filter_map(|rating| rating.0.as_ref()?.severity.get());
         let state = self.analysis.0.as_ref().and_then(|analysis| analysis.state.get()).unwrap_or_default();
@@ -535,7 +542,7 @@ impl Vulnerability<'_> {
             component: None,
             fixed_in: None,
             place: None,
-            suppressed: matches!(state, "not_affected" | "false_positive" | "resolved" | "resolved_with_pedigree"),
+            suppressed: harmless(state),
         }
     }
 }

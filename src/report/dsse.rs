@@ -2,6 +2,8 @@
 //!
 //! The signatures are counted and not checked: that needs keys, and which of them to trust is for a policy to say.
 
+use std::borrow::Cow;
+
 use base64::Engine;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
@@ -9,7 +11,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::bom::NAME_MAX;
-use super::loose::Text;
+use super::loose::{Strict, Text, object};
 use super::provenance::Claims;
 use super::statement::{One, Signed, Statement, all, cut_off};
 use super::{Details, Document, Format, Given, Kind, Named, Reason, Rejection, Report, Shape, Sketch};
@@ -47,7 +49,7 @@ fn read(document: &Document<'_>, given: &Given, details: &mut dyn Details) -> Re
         let (statement, signed) = open(json, AttestationFormat::Dsse, details)?;
         Ok(One {
             format: "dsse/v1".to_owned(),
-            generated_at: statement.claims.issued_at,
+            generated_at: statement.made_at(),
             facts: statement.facts(given, &signed)?,
             named: statement.named,
         })
@@ -83,17 +85,17 @@ pub(super) fn open(
     format: AttestationFormat,
     details: &mut dyn Details,
 ) -> Result<(Statement, Signed), Rejection> {
-    let envelope: Envelope<'_> = serde_json::from_str(json).map_err(|error| Rejection::json(&error))?;
+    let envelope: Envelope<'_> = object(json)?;
     let payload_type = envelope.payload_type.as_ref().and_then(|text| text.cut(NAME_MAX));
     let payload_type = payload_type.ok_or_else(|| Rejection::missing("payloadType"))?;
     let payload = envelope.payload.as_ref().and_then(Text::get).ok_or_else(|| Rejection::missing("payload"))?;
     let payload = decode("payload", payload)?;
     let signatures = envelope.signatures.ok_or_else(|| Rejection::missing("signatures"))?;
-    let signatures: Vec<Signature<'_>> =
+    let signatures: Vec<Strict<Signature<'_>>> =
         serde_json::from_str(signatures.get()).map_err(|error| Rejection::json(&error).at("signatures"))?;
     let signed = Signed {
         signatures: signatures.len() as u64,
-        key_id: signatures.iter().find_map(|signature| signature.key_id.cut(NAME_MAX)),
+        key_id: signatures.iter().find_map(|Strict(signature)| signature.key_id.cut(NAME_MAX)),
         ..Signed::new(format)
     };
     if !payload_type.starts_with(IN_TOTO) {
@@ -121,5 +123,12 @@ pub(super) fn decode(field: &str, text: &str) -> Result<Vec<u8>, Rejection> {
     const STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, CONFIG);
     const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, CONFIG);
     let engine = if text.contains(['-', '_']) { &URL_SAFE } else { &STANDARD };
-    engine.decode(text).map_err(|error| Rejection::new(Reason::BadField, format!("is no base64: {error}")).at(field))
+    // Some tools break lines as in MIME.
+    let text: Cow<'_, str> = match text.contains(|c: char| c.is_ascii_whitespace()) {
+        true => text.split_ascii_whitespace().collect::<String>().into(),
+        false => text.into(),
+    };
+    engine
+        .decode(text.as_bytes())
+        .map_err(|error| Rejection::new(Reason::BadField, format!("is no base64: {error}")).at(field))
 }

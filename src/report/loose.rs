@@ -115,6 +115,34 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
     }
 }
 
+/// An object and nothing else. What serde derives takes a list for an object, too, member by member.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Strict<T>(pub(super) T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Strict<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Only<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Only<T> {
+            type Value = Strict<T>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, object: A) -> Result<Strict<T>, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(object)).map(Strict)
+            }
+        }
+        deserializer.deserialize_map(Only(PhantomData))
+    }
+}
+
+/// Reads one object from a text.
+///
+/// # Errors
+/// As [`Rejection::json`].
+pub(super) fn object<'a, T: Deserialize<'a>>(json: &'a str) -> Result<T, Rejection> {
+    serde_json::from_str(json).map(|Strict(object)| object).map_err(|error| Rejection::json(&error))
+}
+
 /// A text in one version of a form and an object in another; anything else is neither.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum TextOr<'a, T> {

@@ -14,6 +14,8 @@ mod code_quality;
 mod coverage;
 mod coverage_py;
 mod cyclonedx;
+mod cyclonedx_xml;
+mod der;
 mod details;
 mod document;
 mod dsse;
@@ -145,6 +147,7 @@ pub const FORMATS: &[&Format] = &[
     &code_quality::FORMAT,
     &coverage_py::FORMAT,
     &cyclonedx::FORMAT,
+    &cyclonedx_xml::FORMAT,
     &dsse::FORMAT,
     &junit::FORMAT,
     &k6::FORMAT,

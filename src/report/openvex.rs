@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 
 use super::bom::{self, NAME_MAX, Thing};
-use super::loose::{List, Object, Text, TextOr};
+use super::loose::{List, Object, Strict, Text, TextOr, object};
 use super::provenance::Claims;
 use super::spdx::key;
 use super::statement::{Signed, Statement};
@@ -51,7 +51,7 @@ struct Vex<'a> {
     #[serde(default, borrow)]
     last_updated: Text<'a>,
     #[serde(borrow)]
-    statements: Vec<VexStatement<'a>>,
+    statements: Vec<Strict<VexStatement<'a>>>,
 }
 
 #[derive(Deserialize)]
@@ -92,10 +92,10 @@ struct Identifiers<'a> {
 
 fn read(document: &Document<'_>, given: &Given, details: &mut dyn Details) -> Result<Report, Rejection> {
     let text = document.text()?;
-    let vex: Vex<'_> = serde_json::from_str(&text).map_err(|error| Rejection::json(&error))?;
+    let vex: Vex<'_> = object(&text)?;
     let version = version(vex.context.get().unwrap_or_default())?;
     let (mut digests, mut seen, mut products) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
-    for (n, statement) in vex.statements.iter().enumerate() {
+    for (n, Strict(statement)) in vex.statements.iter().enumerate() {
         for (m, product) in statement.products.0.iter().enumerate() {
             let at = || format!("statements[{n}].products[{m}]");
             let (id, digest) = about(product).map_err(|rejection| rejection.at(at()))?;

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::bom::NAME_MAX;
-use super::loose::{List, Object, Text};
+use super::loose::{List, Object, Text, object};
 use super::{Rejection, value};
 use crate::event::{GitOid, StreamName, Timestamp};
 
@@ -60,7 +60,7 @@ impl Claims {
 }
 
 fn parse<'a, T: Deserialize<'a>>(json: &'a RawValue) -> Result<T, Rejection> {
-    serde_json::from_str(json.get()).map_err(|error| Rejection::json(&error))
+    object(json.get())
 }
 
 fn time(object: &BTreeMap<Cow<'_, str>, Text<'_>>, members: &[&str]) -> Option<Timestamp> {

@@ -7,11 +7,11 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::bom::NAME_MAX;
-use super::loose::{List, Object, Text};
+use super::loose::{List, Object, Strict, Text, object};
 use super::provenance::Claims;
 use super::statement::{One, Signed, Statement, all, cut_off};
 use super::{Details, Document, Format, Given, Kind, Named, Reason, Rejection, Report, Shape, Sketch};
-use super::{bom, certificate, dsse, value};
+use super::{bom, certificate, der, dsse, value};
 use crate::event::artifact::{AttestationFormat, LogEntry};
 use crate::event::{Timestamp, U64};
 
@@ -21,7 +21,7 @@ pub(super) const FORMAT: Format = Format {
     about: "Sigstore bundle, or several, one a line",
     versions: "0.1 to 0.3",
     kinds: &[Kind::Attestation],
-    media_type: "application/vnd.dev.sigstore.bundle.v0.3+json",
+    media_type: "application/vnd.dev.sigstore.bundle+json",
     recognise,
     secret_members: &[],
     read,
@@ -52,7 +52,7 @@ struct Bundle<'a> {
     #[serde(default, borrow)]
     dsse_envelope: Option<&'a RawValue>,
     #[serde(default, borrow)]
-    message_signature: Option<MessageSignature<'a>>,
+    message_signature: Option<Strict<MessageSignature<'a>>>,
 }
 
 #[derive(Deserialize)]
@@ -68,6 +68,20 @@ struct Material<'a> {
     public_key: Object<PublicKey<'a>>,
     #[serde(default, borrow)]
     tlog_entries: List<Object<Entry<'a>>>,
+    #[serde(default, borrow)]
+    timestamp_verification_data: Object<Timestamps<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Timestamps<'a> {
+    #[serde(default, borrow, rename = "rfc3161Timestamps")]
+    rfc3161: List<Object<Stamp<'a>>>,
+}
+
+#[derive(Deserialize)]
+struct Stamp<'a> {
+    #[serde(default, borrow, rename = "signedTimestamp")]
+    signed: Text<'a>,
 }
 
 #[derive(Deserialize)]
@@ -121,14 +135,14 @@ struct MessageDigest<'a> {
 }
 
 fn one(json: &str, given: &Given, details: &mut dyn Details) -> Result<One, Rejection> {
-    let bundle: Bundle<'_> = serde_json::from_str(json).map_err(|error| Rejection::json(&error))?;
+    let bundle: Bundle<'_> = object(json)?;
     let version = version(bundle.media_type.get().ok_or_else(|| Rejection::missing("mediaType"))?)?;
     let (statement, mut signed) = match (bundle.dsse_envelope, &bundle.message_signature) {
         (Some(envelope), _) if envelope.get() != "null" => {
             let opened = dsse::open(envelope.get(), AttestationFormat::SigstoreBundle, details);
             opened.map_err(|rejection| rejection.at("dsseEnvelope"))?
         }
-        (_, Some(signature)) => {
+        (_, Some(Strict(signature))) => {
             let statement = signature.statement().map_err(|rejection| rejection.at("messageSignature"))?;
             (statement, Signed { signatures: 1, ..Signed::new(AttestationFormat::SigstoreBundle) })
         }
@@ -139,7 +153,7 @@ fn one(json: &str, given: &Given, details: &mut dyn Details) -> Result<One, Reje
     let integrated_at = signed.log_entry.as_ref().and_then(|entry| entry.integrated_at);
     Ok(One {
         format: format!("sigstore/{version}"),
-        generated_at: statement.claims.issued_at.or(integrated_at),
+        generated_at: statement.made_at().or(integrated_at).or_else(|| material.stamped_at()),
         facts: statement.facts(given, &signed)?,
         named: statement.named,
     })
@@ -206,6 +220,19 @@ impl Material<'_> {
             signed.log_entry = entry.log_entry().map_err(|rejection| rejection.at("tlogEntries[0]"))?;
         }
         Ok(())
+    }
+}
+
+impl Material<'_> {
+    /// When an authority stamped the signature: with a log of the second kind that is the only time there is.
+    fn stamped_at(&self) -> Option<Timestamp> {
+        let stamps = self.timestamp_verification_data.0.as_ref()?.rfc3161.0.iter();
+        stamps.filter_map(|stamp| stamp.0.as_ref()?.signed.get()).find_map(|base64| {
+            let response = dsse::decode("signedTimestamp", base64).ok()?;
+            let time = der::stamped_at(&response)?;
+            let time = chrono::NaiveDateTime::parse_from_str(time, "%Y%m%d%H%M%S%.fZ").ok()?;
+            Timestamp::from_micros(time.and_utc().timestamp_micros()).ok()
+        })
     }
 }
 

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::bom::{self, Bom, NAME_MAX, Thing, Tool};
-use super::loose::{List, Object, Text, Trail, junk};
+use super::loose::{List, Object, Strict, Text, Trail, junk};
 use super::{
     Component, Details, Document, Format, Given, Kind, Named, Reason, Rejection, Report, Shape, Sketch, value,
 };
@@ -377,9 +377,9 @@ impl<'de> Visitor<'de> for Packages<'_, '_> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
         let fold = self.0;
         for n in 0.. {
-            let read = list.next_element::<Package<'_>>();
+            let read = list.next_element::<Strict<Package<'_>>>();
             match fold.trail.entry(n, read)? {
-                Some(package) => fold.package(&package),
+                Some(Strict(package)) => fold.package(&package),
                 None => break,
             }
         }

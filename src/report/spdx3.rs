@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::bom::{self, Bom, NAME_MAX, Thing, Tool};
-use super::loose::{List, Object, Text, TextOr, Trail};
+use super::loose::{List, Object, Strict, Text, TextOr, Trail};
 use super::spdx::{Candidate, KEPT_MAX, Key, key, subject};
 use super::{Component, Details, Document, Format, Given, Kind, Reason, Rejection, Report, Shape, Sketch, value};
 use crate::event::Digest;
@@ -341,9 +341,9 @@ impl<'de> Visitor<'de> for Graph<'_, '_> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
         let fold = self.0;
         for n in 0.. {
-            let read = list.next_element::<Element<'_>>();
+            let read = list.next_element::<Strict<Element<'_>>>();
             match fold.trail.entry(n, read)? {
-                Some(element) => fold.element(&element),
+                Some(Strict(element)) => fold.element(&element),
                 None => break,
             }
         }

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::bom::{Bom, NAME_MAX};
-use super::loose::{Object, Text};
+use super::loose::{Object, Strict, Text, object};
 use super::provenance::{COSIGN_VULN, Claims};
 use super::{Details, Document, Format, Given, Kind, Named, Reason, Rejection, Report, Shape, Sketch, cyclonedx};
 use super::{sketch, spdx, value};
@@ -47,7 +47,7 @@ fn read(document: &Document<'_>, given: &Given, details: &mut dyn Details) -> Re
         let signed = Signed::new(AttestationFormat::Unsigned);
         Ok(One {
             format: format!("in-toto/{}", statement.version),
-            generated_at: statement.claims.issued_at,
+            generated_at: statement.made_at(),
             facts: statement.facts(given, &signed)?,
             named: statement.named,
         })
@@ -157,7 +157,7 @@ impl Statement {
     /// # Errors
     /// [`Reason::UnsupportedVersion`], [`Reason::MissingField`], [`Reason::BadDigest`], [`Reason::BadField`].
     pub(super) fn read(json: &str, details: &mut dyn Details) -> Result<Self, Rejection> {
-        let raw: Raw<'_> = serde_json::from_str(json).map_err(|error| Rejection::json(&error))?;
+        let raw: Raw<'_> = object(json)?;
         let version = match raw.kind.get() {
             Some("https://in-toto.io/Statement/v0.1") => "v0.1",
             Some("https://in-toto.io/Statement/v1") => "v1",
@@ -169,7 +169,7 @@ impl Statement {
         };
         let predicate_type = raw.predicate_type.cut(NAME_MAX).ok_or_else(|| Rejection::missing("predicateType"))?;
         let subjects = raw.subject.ok_or_else(|| Rejection::missing("subject"))?;
-        let subjects: Vec<Subject<'_>> =
+        let subjects: Vec<Strict<Subject<'_>>> =
             serde_json::from_str(subjects.get()).map_err(|error| Rejection::json(&error).at("subject"))?;
         let named = named(&subjects).map_err(|rejection| rejection.at("subject"))?;
         let predicate = raw.predicate.filter(|predicate| predicate.get() != "null");
@@ -184,6 +184,11 @@ impl Statement {
             claims: claims.unwrap_or_default(),
             bom,
         })
+    }
+
+    /// When it was made: as it says itself, or the bill of materials in it.
+    pub(super) fn made_at(&self) -> Option<Timestamp> {
+        self.claims.issued_at.or(self.bom.as_ref().and_then(|bom| bom.generated_at))
     }
 
     /// Payloads: that it was stated, and the bill of materials where it is one.
@@ -216,9 +221,9 @@ impl Statement {
 }
 
 /// What subjects name: each with its digest, those that have none only counted.
-fn named(subjects: &[Subject<'_>]) -> Result<Named, Rejection> {
+fn named(subjects: &[Strict<Subject<'_>>]) -> Result<Named, Rejection> {
     let (mut digests, mut seen, mut commits) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
-    for (n, subject) in subjects.iter().enumerate() {
+    for (n, Strict(subject)) in subjects.iter().enumerate() {
         let Some(map) = &subject.digest.0 else { continue };
         let (digest, commit) = digest_of(map).map_err(|rejection| rejection.at("digest").at(format!("[{n}]")))?;
         digests.extend(digest.filter(|digest| seen.insert(digest.clone())));
@@ -226,7 +231,7 @@ fn named(subjects: &[Subject<'_>]) -> Result<Named, Rejection> {
     }
     let commit = commits.pop_first().filter(|_| commits.is_empty());
     let name = match subjects {
-        [one] => one.name.cut(NAME_MAX),
+        [Strict(one)] => one.name.cut(NAME_MAX),
         _ => None,
     };
     Ok(Named { digests, commit, name })
@@ -261,7 +266,7 @@ fn bom(predicate: &RawValue, details: &mut dyn Details) -> Result<Option<Bom>, R
         #[serde(borrow, rename = "Data")]
         data: &'a RawValue,
     }
-    let Ok(Wrapped { data }) = serde_json::from_str(predicate.get()) else { return Ok(None) };
+    let Ok(Wrapped { data }) = object(predicate.get()) else { return Ok(None) };
     let bom = match serde_json::from_str::<String>(data.get()) {
         Ok(text) => bom_itself(&text, details),
         Err(_no_text) => bom_itself(data.get(), details),
@@ -277,7 +282,7 @@ fn bom_itself(json: &str, details: &mut dyn Details) -> Result<Option<Bom>, Reje
         #[serde(default, borrow, rename = "spdxVersion")]
         spdx: Text<'a>,
     }
-    let Ok(kind) = serde_json::from_str::<Kind<'_>>(json) else { return Ok(None) };
+    let Ok(kind) = object::<Kind<'_>>(json) else { return Ok(None) };
     let document = Document::bytes(json.as_bytes());
     if kind.cyclonedx.get().is_some() {
         return cyclonedx::fold(&document, details).map(Some);
@@ -322,8 +327,8 @@ fn read_predicate(document: &Document<'_>, given: &Given, _details: &mut dyn Det
     }
     let text = document.text()?;
     let whole: &RawValue = serde_json::from_str(&text).map_err(|error| Rejection::json(&error))?;
-    let predicate = serde_json::from_str(whole.get()).map_or(whole, |wrapped: Wrapped<'_>| wrapped.predicate);
-    let parsed: Predicate<'_> = serde_json::from_str(predicate.get()).map_err(|error| Rejection::json(&error))?;
+    let predicate = object(whole.get()).map_or(whole, |wrapped: Wrapped<'_>| wrapped.predicate);
+    let parsed: Predicate<'_> = object(predicate.get())?;
     if !parsed.scanner.get().starts_with('{') {
         return Err(Rejection::new(Reason::BadField, "is no object").at("scanner"));
     }

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::bom::{self, Bom, NAME_MAX, Tool};
-use super::loose::{List, Object, Text, TextOr, Trail, junk};
+use super::loose::{List, Object, Strict, Text, TextOr, Trail, junk};
 use super::{
     Component, Details, Document, Format, Given, Kind, Named, Reason, Rejection, Report, Shape, Sketch, value,
 };
@@ -252,7 +252,7 @@ impl<'de> Visitor<'de> for Artifacts<'_, '_> {
         let mut n = 0;
         loop {
             let read = match wanted {
-                true => list.next_element().map(|entry: Option<Artifact<'_>>| entry.map(Some)),
+                true => list.next_element().map(|entry: Option<Strict<Artifact<'_>>>| entry.map(|Strict(it)| Some(it))),
                 false => list.next_element::<IgnoredAny>().map(|entry| entry.map(|_passed_over| None)),
             };
             match fold.trail.entry(n, read)? {
