@@ -26,6 +26,7 @@ mod loose;
 mod mypy;
 mod oci;
 mod openvex;
+mod predicate;
 mod provenance;
 mod pytest;
 mod rejection;
@@ -155,6 +156,7 @@ pub const FORMATS: &[&Format] = &[
     &mypy::FORMAT,
     &oci::FORMAT,
     &openvex::FORMAT,
+    &predicate::FORMAT,
     &pytest::FORMAT,
     &ruff::FORMAT,
     &ruff_format::FORMAT,

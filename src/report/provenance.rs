@@ -126,7 +126,7 @@ struct BuildDefinition<'a> {
 struct External<'a> {
     #[serde(default, borrow)]
     workflow: Object<Workflow<'a>>,
-    /// Where a build service has its sources from; BuildKit's name for it is the second.
+    /// Where a build service has its sources from; that of `docker buildx` is the second.
     #[serde(default, borrow)]
     source: Object<Resource<'a>>,
     #[serde(default, borrow)]
@@ -179,7 +179,7 @@ struct Metadata<'a> {
     buildkit_1: Object<BuildKit<'a>>,
 }
 
-/// What BuildKit adds: for a build from a local directory it alone knows the commit.
+/// What `docker buildx` adds: for a build from a local directory it alone knows the commit.
 #[derive(Deserialize)]
 struct BuildKit<'a> {
     #[serde(default, borrow)]
@@ -314,7 +314,7 @@ impl Provenance<'_> {
     }
 }
 
-/// What BuildKit says of the directory that it built. A revision with changes on top (`-dirty`) is no commit.
+/// What `docker buildx` says of the directory that it built. A revision with changes on top (`-dirty`) is no commit.
 fn vcs(metadata: Option<&Metadata<'_>>) -> Option<Origin> {
     let metadata = metadata?;
     let kit = metadata.buildkit_0.0.as_ref().or(metadata.buildkit_1.0.as_ref())?;

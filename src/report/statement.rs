@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::bom::{Bom, NAME_MAX};
 use super::loose::{Object, Strict, Text, object};
-use super::provenance::{COSIGN_VULN, Claims};
+use super::provenance::Claims;
 use super::{Details, Document, Format, Given, Kind, Named, Reason, Rejection, Report, Shape, Sketch, cyclonedx};
 use super::{sketch, spdx, value};
 use crate::event::artifact::{AttestationAttached, AttestationFormat, LogEntry};
@@ -291,56 +291,4 @@ fn bom_itself(json: &str, details: &mut dyn Details) -> Result<Option<Bom>, Reje
         return spdx::fold(&document, details).map(Some);
     }
     Ok(None)
-}
-
-/// The predicate of `cosign attest --type vuln` before it is put into a statement.
-pub(super) const PREDICATE: Format = Format {
-    name: "cosign-vuln",
-    about: "predicate of cosign's vuln attestation, about nothing by itself",
-    versions: "v1",
-    kinds: &[Kind::Attestation],
-    media_type: "application/json",
-    recognise: recognise_predicate,
-    secret_members: &[],
-    read: read_predicate,
-};
-
-fn recognise_predicate(sketch: &Sketch) -> bool {
-    let bare = sketch.has("invocation") && (sketch.has("scanner.uri") || sketch.has("scanner.db"));
-    let within = sketch.has("predicate.scanner")
-        && !sketch.has("predicateType")
-        && !sketch.has("_type")
-        && !sketch.has("subject");
-    sketch.shape == Shape::Object && (bare || within)
-}
-
-fn read_predicate(document: &Document<'_>, given: &Given, _details: &mut dyn Details) -> Result<Report, Rejection> {
-    #[derive(Deserialize)]
-    struct Wrapped<'a> {
-        #[serde(borrow)]
-        predicate: &'a RawValue,
-    }
-    #[derive(Deserialize)]
-    struct Predicate<'a> {
-        #[serde(borrow)]
-        scanner: &'a RawValue,
-    }
-    let text = document.text()?;
-    let whole: &RawValue = serde_json::from_str(&text).map_err(|error| Rejection::json(&error))?;
-    let predicate = object(whole.get()).map_or(whole, |wrapped: Wrapped<'_>| wrapped.predicate);
-    let parsed: Predicate<'_> = object(predicate.get())?;
-    if !parsed.scanner.get().starts_with('{') {
-        return Err(Rejection::new(Reason::BadField, "is no object").at("scanner"));
-    }
-    let statement = Statement {
-        version: "",
-        predicate_type: COSIGN_VULN.to_owned(),
-        subjects: None,
-        named: Named::default(),
-        claims: Claims::of(COSIGN_VULN, predicate)?,
-        bom: None,
-    };
-    let facts = statement.facts(given, &Signed::new(AttestationFormat::Unsigned))?;
-    let generated_at = statement.claims.issued_at;
-    Ok(Report { format: "cosign-vuln/v1".to_owned(), generated_at, named: Named::default(), facts })
 }

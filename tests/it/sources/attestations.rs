@@ -108,7 +108,9 @@ fn statements_and_envelopes_name_what_is_wrong() {
     bad(&json!({"payloadType": "a", "payload": "AA=="}), Reason::MissingField, "signatures");
     bad(&json!({"payloadType": "a", "payload": "AA==", "signatures": {}}), Reason::BadField, "signatures");
     let text = sealed(&statement(json!({}))).to_string();
-    Try::default().refuses(&text.as_bytes()[..text.len() / 2], Reason::Malformed, None);
+    let dsse = Try { source: Some("dsse"), ..Try::default() };
+    dsse.refuses(&text.as_bytes()[..text.len() / 2], Reason::Malformed, None);
+    dsse.refuses(b" ", Reason::Empty, None);
 }
 
 #[test]
@@ -188,6 +190,24 @@ fn bundles_name_what_is_wrong() {
     );
     let product = json!([{"products": [{"@id": "pkg:oci/a@sha256:abcd"}]}]);
     vex_bad(vex(json!({"statements": product})), Reason::BadDigest, "statements[0].products[0].@id");
+}
+
+/// A predicate that stands alone is told by its members, and is about what it is handed in for.
+#[test]
+fn bare_predicates_are_told_by_their_members() {
+    let npm: Value = serde_json::from_slice(&fixture("attestations/intoto/npm-provenance-statement.json")).unwrap();
+    let v1 = json!({"buildDefinition": {"buildType": "https://example.com/b"}, "runDetails": {"builder": {"id": "c"}}});
+    let old = json!({"recipe": {"type": "https://example.com/b"}, "builder": {"id": "c"}});
+    for (predicate, version) in [(&npm["predicate"], "v0.2"), (&v1, "v1"), (&old, "v0.1")] {
+        for body in [predicate.clone(), json!({"SLSA": predicate})] {
+            let event: Value = serde_json::from_str(&given().lines(body.to_string().as_bytes()).unwrap()).unwrap();
+            assert_eq!(event["data"]["predicate_type"], format!("https://slsa.dev/provenance/{version}"));
+            assert!(event["data"]["build_type"].is_string() && event["data"]["builder"].is_string(), "{event}");
+        }
+    }
+    let by_name = Try { source: Some("predicate"), ..given() };
+    by_name.refuses(b"{\"scanner\":[]}", Reason::BadField, Some("scanner"));
+    by_name.refuses(b"{}", Reason::UnknownFormat, None);
 }
 
 /// Who signed is private, but for the workflow, which is public.

