@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::ingest::TargetRule;
+use crate::ingest::kubernetes::ClusterSettings;
 
 /// The settings file, in TOML. Every key can also be given as `PLIMSOLL_<KEY>`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -39,6 +40,9 @@ pub struct Config {
     /// Git repositories that are followed.
     #[serde(default)]
     pub git: Vec<GitRepository>,
+    /// Clusters that are watched.
+    #[serde(default)]
+    pub kubernetes: Vec<ClusterSettings>,
 }
 
 /// A git repository that is followed by polling, and by webhooks that say that something is new.

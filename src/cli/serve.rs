@@ -11,7 +11,7 @@ use super::exit::{Exit, Outcome};
 use super::{Settings, follow, import, print_json};
 use crate::api::{self, ServerOptions};
 use crate::app::{HeadsInterval, keep_heads};
-use crate::ingest::{self, Intake};
+use crate::ingest::{self, Intake, kubernetes};
 use crate::ledger::{Creation, Ledger, Options};
 use tokio::task::JoinSet;
 
@@ -65,6 +65,7 @@ pub(super) async fn serve(settings: &Settings, args: Serve) -> Result<Outcome, E
     for repository in followed {
         beside.spawn(follow::follow(settings.clone(), repository, ledger.clone(), intake.repositories()));
     }
+    let watches = kubernetes::start(&intake, kubernetes::clusters(&config.kubernetes).await.map_err(Exit::usage)?);
     let loopback = |port| SocketAddr::from(([127, 0, 0, 1], port));
     let options = ServerOptions {
         doors: ingest::http::router(intake),
@@ -82,6 +83,7 @@ pub(super) async fn serve(settings: &Settings, args: Serve) -> Result<Outcome, E
     // Before anybody is told that the server is ready: who is told may stop it at once.
     let stop = stop().map_err(|error| Exit::busy(format!("cannot listen for signals: {error}")))?;
     let served = api::serve(ledger.clone(), options, ready, stop).await;
+    watches.stop().await;
     // They hold the ledger too; only when they are gone does dropping ours close it.
     beside.shutdown().await;
     served?;

@@ -13,7 +13,7 @@ use super::registry::TagBook;
 use super::upload::About;
 use super::{
     Counters, Delivery, Events, Headers, Reason, Recorded, Rejection, SYSTEMS, Settings, System, Targets,
-    cloudevents, redact,
+    cloudevents, redact, webhook,
 };
 use crate::event::{EvidenceRef, MediaType, Source, Timestamp};
 use crate::ledger::{self, Ledger, SMALL_BLOB_MAX, SmallBlob};
@@ -307,7 +307,7 @@ pub(super) fn opened(hook: &Hook, headers: &Headers, body: Bytes, bytes_max: usi
     if let (false, Err(error)) = (any_bytes, std::str::from_utf8(&body)) {
         return Err(Rejection::new(Reason::NotUtf8, format!("byte {} is not UTF-8", error.valid_up_to())));
     }
-    let redactions = redact::redact(&mut body, hook.system.secret_members);
+    let redactions = webhook::blacken(hook.system, &mut body) + redact::redact(&mut body, hook.system.secret_members);
     let evidence = EvidenceRef::of(media_type("application/json", redactions)?, &body);
     Ok(Taken { body, evidence, redactions })
 }

@@ -14,6 +14,7 @@ pub mod git;
 pub mod http;
 pub mod images;
 mod intake;
+pub mod kubernetes;
 mod normalise;
 pub mod redact;
 mod recording;

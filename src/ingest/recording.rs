@@ -78,6 +78,18 @@ impl Intake {
         Ok(recorded)
     }
 
+    /// Appends drafts whose evidence is stored. What is known under its key stands as it was said first.
+    ///
+    /// # Errors
+    /// As [`ledger::Ledger::append`].
+    pub async fn append_new(&self, drafts: Vec<Draft>) -> Result<Vec<Recorded>, ledger::Error> {
+        self.append(drafts, &[], Again::FirstStands).await.map_err(|refusal| match refusal {
+            Refusal::Ledger(error) => error,
+            // Only content that is compared is rejected here, and this compares none.
+            Refusal::Rejected(rejection) => ledger::Error::Internal(rejection.to_string()),
+        })
+    }
+
     /// Reads what the ledger knows of tags, so that the first delivery that names one need not wait for it.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ mod forge;
 mod github;
 mod gitlab;
 mod grafana;
+mod kubernetes_audit;
 mod opsgenie;
 mod pagerduty;
 mod statuspage;
@@ -49,10 +50,12 @@ pub const SYSTEMS: &[&System] = &[
     &github::SYSTEM,
     &gitlab::SYSTEM,
     &grafana::SYSTEM,
+    &kubernetes_audit::SYSTEM,
     &opsgenie::SYSTEM,
     &pagerduty::SYSTEM,
     &statuspage::SYSTEM,
     &super::cloudevents::SYSTEM,
+    &super::kubernetes::SYSTEM,
 ];
 
 /// Longest URL, in bytes, that is taken from a payload.
@@ -83,4 +86,9 @@ fn repository(url: &str) -> Option<StreamName> {
 #[must_use]
 pub fn system(name: &str) -> Option<&'static System> {
     SYSTEMS.iter().copied().find(|system| system.name == name)
+}
+
+/// Blackens what is secret in a body by what it is and not by the name of its member, and returns how many there were.
+pub(super) fn blacken(system: &System, body: &mut Vec<u8>) -> u32 {
+    if system.name == kubernetes_audit::SYSTEM.name { kubernetes_audit::blacken(body) } else { 0 }
 }

@@ -8,6 +8,7 @@
 mod alerts;
 mod cdevents;
 mod checks;
+mod argocd;
 mod door;
 mod forges;
 mod github;

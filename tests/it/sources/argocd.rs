@@ -1,0 +1,238 @@
+//! Argo CD's objects as files, and the audit log of Kubernetes.
+
+use plimsoll::ingest::Reason;
+use serde_json::{Value, json};
+
+use super::{Try, fixture};
+
+const APPLICATIONS: &[&str] = &["guestbook.json", "helloworld-failed.json", "velero-live.yaml"];
+
+#[test]
+fn applications_and_projects_become_what_a_first_sight_records() {
+    for name in APPLICATIONS {
+        let path = format!("argocd/applications/{name}");
+        Try::default().golden(&path);
+        Try::default().never_panics(&path);
+    }
+    for path in ["argocd/appproject-full.yaml", "argocd/appproject-sync-windows.yaml"] {
+        Try::default().golden(path);
+        Try::default().never_panics(path);
+    }
+    Try::default().golden("argocd/application-spec-full.yaml");
+}
+
+fn guestbook(change: impl Fn(&mut Value)) -> Vec<u8> {
+    let mut object: Value = serde_json::from_slice(&fixture("argocd/applications/guestbook.json")).unwrap();
+    change(&mut object);
+    serde_json::to_vec(&object).unwrap()
+}
+
+fn types(body: &[u8]) -> Vec<String> {
+    let lines = Try::default().lines(body).unwrap();
+    let drafts = lines.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    drafts.map(|draft| draft["type"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn what_is_wrong_with_an_application_is_named_by_its_path() {
+    let kubernetes = Try { source: Some("kubernetes"), ..Try::default() };
+    let bytes = fixture("argocd/applications/guestbook.json");
+    kubernetes.refuses(&bytes[..bytes.len() / 2], Reason::Malformed, None);
+    kubernetes.refuses(b"a: [b", Reason::Malformed, None);
+    kubernetes.refuses(b"{\"a\":1}", Reason::MissingField, Some("kind"));
+    for (change, reason, field) in [
+        (
+            json!({"status": {"operationState": {"startedAt": "2021-08-11 11:38"}}}),
+            Reason::BadTime,
+            "status.operationState.startedAt",
+        ),
+        (
+            json!({"status": {"operationState": {"retryCount": -1}}}),
+            Reason::BadField,
+            "status.operationState.retryCount",
+        ),
+        (
+            json!({"status": {"operationState": {"finishedAt": "2031-01-01T00:00:00Z"}}}),
+            Reason::FutureTime,
+            "status.operationState.occurred_at",
+        ),
+        (
+            json!({"status": {"history": [{"id": 1, "deployedAt": "0001-01-01T00:00:00Z"}]}}),
+            Reason::MissingField,
+            "status.history[0].deployedAt",
+        ),
+        (
+            json!({"status": {"history": [{"id": 1, "deployedAt": "yesterday"}]}}),
+            Reason::BadTime,
+            "status.history[0].deployedAt",
+        ),
+        (json!({"status": {"history": [{"id": "1"}]}}), Reason::BadField, "status.history[0].id"),
+        (json!({"status": {"summary": {"images": "nginx"}}}), Reason::BadField, "status.summary.images"),
+        (json!({"spec": null}), Reason::MissingField, "spec"),
+        (json!({"metadata": {"name": ""}}), Reason::MissingField, "metadata.name"),
+        (
+            json!({"spec": {"destination": {"namespace": "", "server": "https://10.0.0.1"}}}),
+            Reason::MissingField,
+            "spec.destination.environment",
+        ),
+        (json!({"apiVersion": "argoproj.io/v2", "kind": "Application"}), Reason::UnsupportedVersion, "apiVersion"),
+    ] {
+        let body = guestbook(|object| merge(object, &change));
+        kubernetes.refuses(&body, reason, Some(field));
+    }
+}
+
+/// A merge patch (RFC 7396).
+fn merge(into: &mut Value, patch: &Value) {
+    match patch {
+        Value::Object(members) if into.is_object() => {
+            for (key, value) in members {
+                merge(&mut into[key.as_str()], value);
+            }
+        }
+        other => *into = other.clone(),
+    }
+}
+
+#[test]
+fn odd_states_of_an_operation_are_told_as_they_are() {
+    let of = |change: Value| {
+        types(&guestbook(|object| merge(object, &json!({"status": {"history": [], "operationState": change}}))))
+            .join(" ")
+    };
+    assert_eq!(of(json!({"phase": "Running", "finishedAt": null})), "sync.started health.changed");
+    assert_eq!(of(json!({"phase": "Running", "retryCount": 2})), "sync.started sync.failed health.changed");
+    assert_eq!(of(json!({"phase": "Terminating", "finishedAt": null})), "sync.started health.changed");
+    assert_eq!(
+        of(json!({"phase": "Failed", "message": "Operation terminated"})),
+        "sync.started sync.terminated health.changed"
+    );
+    assert_eq!(of(json!({"phase": "Error"})), "sync.started sync.failed health.changed");
+    assert_eq!(of(json!({"phase": "Sideways"})), "sync.started health.changed");
+    let incomplete = guestbook(|object| {
+        merge(object, &json!({"status": {"history": [], "operationState": {"finishedAt": null, "syncResult": null}}}));
+    });
+    let lines = Try::default().lines(&incomplete).unwrap();
+    assert!(
+        lines.contains("\"incomplete\":true") && lines.contains("\"observed_between\":{\"from\":\"2021-08-11T11:38:52"),
+        "{lines}"
+    );
+    let hole = guestbook(|object| object["status"]["history"][1]["id"] = 3.into());
+    assert_eq!(types(&hole).join(" "), "sync.succeeded observation.gap sync.started sync.succeeded health.changed");
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": [
+        {"apiVersion": "argoproj.io/v1alpha1", "kind": "Application", "metadata": {"name": "web", "uid": "u"},
+            "spec": {"destination": {"namespace": "shop"}}, "status": {"health": {"status": "Healthy"}}},
+        {"apiVersion": "apps/v1", "kind": "Deployment", "spec": {"replicas": 3},
+            "metadata": {"name": "api", "namespace": "shop", "annotations": {"argocd.argoproj.io/tracking-id": "web:apps/Deployment:shop/api"}}},
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x"}},
+        {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "nobodys", "namespace": "kube-system"}}]});
+    let text = Try::default().lines(list.to_string().as_bytes()).unwrap();
+    assert!(text.contains("target/shop/web") && text.contains("\"type\":\"workload.scaled\""), "{text}");
+    assert!(text.ends_with("passed over: ConfigMap\npassed over: Deployment of no application\n"), "{text}");
+}
+
+fn audit(item: &Value) -> Vec<u8> {
+    json!({"kind": "EventList", "apiVersion": "audit.k8s.io/v1", "metadata": {}, "items": [item]})
+        .to_string()
+        .into_bytes()
+}
+
+fn request(verb: &str, resource: &str, group: &str, name: &str) -> Value {
+    json!({"level": "RequestResponse", "auditID": "6f3c", "stage": "ResponseComplete", "verb": verb,
+        "requestURI": "/x", "user": {"username": "jane@example.com", "groups": ["system:authenticated"]},
+        "impersonatedUser": {"username": "root"}, "sourceIPs": ["10.0.0.9"], "userAgent": "kubectl/v1.31",
+        "objectRef": {"resource": resource, "namespace": "argocd", "name": name, "apiGroup": group, "apiVersion": "v1"},
+        "responseStatus": {"metadata": {}, "code": 200},
+        "requestReceivedTimestamp": "2026-11-29T10:00:00.123456Z", "stageTimestamp": "2026-11-29T10:00:00.2Z"})
+}
+
+#[test]
+fn the_audit_log_tells_who_wrote_to_what_matters() {
+    let draft = |item: &Value| -> Value {
+        let lines = Try::default().lines(&audit(item)).unwrap();
+        serde_json::from_str(lines.lines().next().unwrap()).unwrap()
+    };
+    let mut sync = request("patch", "applications", "argoproj.io", "web");
+    sync["requestObject"] = json!({"operation": {"sync": {"prune": true}, "info": [{"name": "plimsoll-command", "value": "p-1"}]},
+        "metadata": {"resourceVersion": "7", "annotations": {"argocd.argoproj.io/refresh": "hard"}}});
+    sync["responseObject"] =
+        json!({"metadata": {"uid": "u-1"}, "spec": {"project": "shop", "destination": {"namespace": "production"}}});
+    let event = draft(&sync);
+    assert_eq!(
+        (event["type"].as_str(), event["stream"].as_str()),
+        (Some("action.audited"), Some("target/production/web"))
+    );
+    let data = &event["data"];
+    assert_eq!(
+        data["fields"],
+        json!(["metadata.annotations.argocd.argoproj.io/refresh", "operation.info", "operation.sync"])
+    );
+    assert_eq!((data["command"].as_str(), data["user"].as_str()), (Some("p-1"), Some("kubernetes:jane@example.com")));
+    assert_eq!(
+        (data["impersonated"].as_str(), data["application"]["uid"].as_str()),
+        (Some("kubernetes:root"), Some("u-1"))
+    );
+    let mut scale = request("patch", "deployments", "apps", "api");
+    scale["objectRef"]["subresource"] = "scale".into();
+    scale["requestObject"] = json!([{"op": "replace", "path": "/spec/replicas", "value": 0}]);
+    let data = &draft(&scale)["data"];
+    assert_eq!(
+        (&data["fields"], &data["replicas"], &data["subresource"]),
+        (&json!(["spec.replicas"]), &json!(0), &json!("scale"))
+    );
+    let mut made = request("create", "deployments", "apps", "");
+    made["requestObject"] = json!({"metadata": {"name": "api", "labels": {"app.kubernetes.io/instance": "web"}},
+        "spec": {"replicas": 2, "template": {"spec": {"containers": [{"image": "ghcr.io/acme/api:v1"}]}}}});
+    let data = &draft(&made)["data"];
+    assert_eq!((data["resource"]["name"].as_str(), data["images"][0]["tag"].as_str()), (Some("api"), Some("v1")));
+    assert_eq!((data["application"]["name"].as_str(), data.get("fields")), (Some("web"), None));
+    let bare = request("delete", "applications", "argoproj.io", "web");
+    assert_eq!(draft(&bare)["stream"], "target/argocd/web");
+    for (verb, resource, group, stage) in [
+        ("get", "applications", "argoproj.io", "ResponseComplete"),
+        ("patch", "applications", "argoproj.io", "RequestReceived"),
+        ("patch", "pods", "", "ResponseComplete"),
+    ] {
+        let mut item = request(verb, resource, group, "x");
+        item["stage"] = stage.into();
+        let lines = Try::default().lines(&audit(&item)).unwrap();
+        assert_eq!(lines, format!("passed over: {verb} {resource} at {stage}\n"));
+    }
+}
+
+#[test]
+fn the_audit_log_names_what_is_wrong_and_keeps_no_secret() {
+    let audited = Try { source: Some("kubernetes-audit"), ..Try::default() };
+    let good = request("patch", "applications", "argoproj.io", "web");
+    for (change, reason, field) in [
+        (json!({"auditID": ""}), Reason::MissingField, "items[0].auditID"),
+        (json!({"user": {"username": ""}}), Reason::MissingField, "items[0].user.username"),
+        (json!({"requestReceivedTimestamp": "now"}), Reason::BadTime, "items[0].requestReceivedTimestamp"),
+        (json!({"verb": 1}), Reason::BadField, "items[0]"),
+        (
+            json!({"requestReceivedTimestamp": "2031-01-01T00:00:00Z"}),
+            Reason::FutureTime,
+            "items[0].requestReceivedTimestamp.occurred_at",
+        ),
+    ] {
+        let mut item = good.clone();
+        merge(&mut item, &change);
+        audited.refuses(&audit(&item), reason, Some(field));
+    }
+    let old = json!({"kind": "EventList", "apiVersion": "audit.k8s.io/v1beta1", "items": []}).to_string();
+    audited.refuses(old.as_bytes(), Reason::UnsupportedVersion, Some("apiVersion"));
+    audited.refuses(&audit(&good)[..90], Reason::Malformed, None);
+
+    let secret = json!({"kind": "Secret", "data": {"password": "aHVudGVyMg=="}, "stringData": {"x": "hunter2"},
+        "metadata": {"annotations": {"kubectl.kubernetes.io/last-applied-configuration": "hunter2", "a": "kept"}}});
+    let mut items = vec![request("create", "secrets", "", "s"), request("patch", "secrets", "", "s")];
+    items[0]["requestObject"] = secret.clone();
+    items[0]["responseObject"] = json!({"kind": "SecretList", "items": [secret.clone()]});
+    items[1]["requestObject"] = json!([{"op": "add", "path": "/data/password", "value": "hunter2"}]);
+    items[1]["responseObject"] = json!({"kind": "List", "items": [secret]});
+    items.push(request("create", "serviceaccounts", "", "s"));
+    items[2]["responseObject"] = json!({"kind": "TokenRequest", "status": {"token": "hunter2"}});
+    let list = json!({"kind": "EventList", "apiVersion": "audit.k8s.io/v1", "items": items}).to_string();
+    let lines = Try::default().lines(list.as_bytes()).unwrap();
+    assert!(lines.ends_with("redactions: 11\n"), "{lines}");
+}
