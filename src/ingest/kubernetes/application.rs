@@ -35,6 +35,8 @@ pub(super) struct App<'a> {
     /// Images of the live objects.
     pub(super) images: Option<Vec<String>>,
     pub(super) resources: Vec<ResourceStatus>,
+    /// The namespace that Argo CD itself is in, where it says so.
+    pub(super) controller_namespace: Option<String>,
 }
 
 #[derive(Debug, Default)]
@@ -370,6 +372,7 @@ impl<'a> App<'a> {
             reconciled_at: time(status, "reconciledAt").map_err(within)?,
             images: part(status, "summary.images").map_err(within)?,
             resources: parts(status, "resources").map_err(within)?,
+            controller_namespace: part(status, "controllerNamespace").map_err(within)?,
             meta,
         })
     }

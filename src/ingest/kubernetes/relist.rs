@@ -104,6 +104,12 @@ pub(super) async fn run(
 /// Pause before a watch is made anew.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// Why a listing was made that nothing but silence called for: a quiet cluster is no gap.
+pub(super) const QUIET: &str = "nothing arrived for long";
+
+/// Why a listing was made that the server did not say a word about before.
+pub(super) const AGAIN: &str = "listed again";
+
 /// What is known of one watch.
 #[derive(Debug)]
 pub(super) struct Feed {
@@ -160,7 +166,7 @@ impl Feed {
     pub(super) fn begins(&mut self) {
         let (since, why) = match (self.blind, self.heard) {
             (Some((since, why)), _) => (Some(since), why),
-            (None, heard) => (heard, "listed again"),
+            (None, heard) => (heard, AGAIN),
         };
         self.listing = Some(Listing { since, why, ..Listing::default() });
     }

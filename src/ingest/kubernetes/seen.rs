@@ -143,10 +143,11 @@ fn application(app: &App<'_>) -> Application {
     let local = server == Some(IN_CLUSTER);
     Application {
         cluster: text(&destination.name).or_else(|| local.then(|| "in-cluster".to_owned())),
-        // Argo CD's own namespace is not told by the object; `argocd` is what its manifests use.
-        name: match app.meta.namespace.as_deref() {
-            None | Some("" | "argocd") => app.meta.name.clone(),
-            Some(namespace) => format!("{namespace}/{}", app.meta.name),
+        // Versions that do not say where Argo CD is are taken to be where its manifests put it.
+        name: match app.meta.namespace.as_deref().unwrap_or_default() {
+            "" => app.meta.name.clone(),
+            own if own == app.controller_namespace.as_deref().unwrap_or("argocd") => app.meta.name.clone(),
+            other => format!("{other}/{}", app.meta.name),
         },
         namespace: text(&destination.namespace),
         project: text(&app.spec.project),

@@ -33,6 +33,10 @@ pub fn transition(previous: Option<&Seen>, object: &Value, sight: &Sight<'_>) ->
         if now.images.is_none() {
             now.images.clone_from(&previous.images);
         }
+        // Whoever asks for the next operation takes the last one's state away.
+        if now.operation.is_none() {
+            now.operation.clone_from(&previous.operation);
+        }
         if now.health.is_none() {
             now.health = previous.health;
         }

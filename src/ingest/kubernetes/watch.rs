@@ -14,7 +14,7 @@ use super::cluster::Cluster;
 use super::known::Known;
 use super::object;
 use super::project::{self, SeenProject};
-use super::relist::{Feed, Item, Listing, What, run};
+use super::relist::{AGAIN, Feed, Item, Listing, QUIET, What, run};
 use super::seen::Seen;
 use super::sight::Sight;
 use super::workload::{self, SeenWorkload};
@@ -41,10 +41,17 @@ const RETRY: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Watches {
     stop: watch::Sender<bool>,
+    listings: watch::Receiver<u64>,
     tasks: Vec<JoinHandle<()>>,
 }
 
 impl Watches {
+    /// How many listings were completed so far, each of one kind in one namespace.
+    #[must_use]
+    pub fn listings(&self) -> watch::Receiver<u64> {
+        self.listings.clone()
+    }
+
     /// Stops watching. What was being appended is appended.
     pub async fn stop(self) {
         self.stop.send_replace(true);
@@ -60,9 +67,12 @@ impl Watches {
 #[must_use]
 pub fn start(intake: &Intake, clusters: Vec<Cluster>) -> Watches {
     let (stop, stopped) = watch::channel(false);
-    let follow = |cluster: Cluster| tokio::spawn(Follower::follow(intake.clone(), cluster, stopped.clone()));
+    let (count, listings) = watch::channel(0);
+    let count = std::sync::Arc::new(count);
+    let follow =
+        |cluster: Cluster| tokio::spawn(Follower::follow(intake.clone(), cluster, stopped.clone(), count.clone()));
     let tasks = clusters.into_iter().map(follow).collect();
-    Watches { stop, tasks }
+    Watches { stop, listings, tasks }
 }
 
 /// What becomes known when drafts are recorded.
@@ -91,6 +101,7 @@ struct Follower {
     pending: Vec<Pending>,
     stopped: watch::Receiver<bool>,
     to: mpsc::Sender<(usize, Item)>,
+    listings: std::sync::Arc<watch::Sender<u64>>,
 }
 
 impl Drop for Follower {
@@ -100,7 +111,12 @@ impl Drop for Follower {
 }
 
 impl Follower {
-    async fn follow(intake: Intake, cluster: Cluster, mut stopped: watch::Receiver<bool>) {
+    async fn follow(
+        intake: Intake,
+        cluster: Cluster,
+        mut stopped: watch::Receiver<bool>,
+        listings: std::sync::Arc<watch::Sender<u64>>,
+    ) {
         let known = loop {
             match Known::read(intake.ledger(), &cluster, intake.targets()).await {
                 Ok(known) => break known,
@@ -112,8 +128,8 @@ impl Follower {
             }
         };
         let (to, mut from) = mpsc::channel(BATCH);
-        let mut follower =
-            Self { intake, cluster, known, feeds: Vec::new(), tasks: Vec::new(), pending: Vec::new(), stopped, to };
+        let (feeds, tasks, pending) = (Vec::new(), Vec::new(), Vec::new());
+        let mut follower = Self { intake, cluster, known, feeds, tasks, pending, stopped, to, listings };
         follower.watch_argocd();
         loop {
             // Workloads are told by their applications, so those come first.
@@ -240,6 +256,7 @@ impl Follower {
         let listed = listing.listed.len();
         tracing::info!(cluster = self.cluster.settings.name, what = what.plural(), listed, missing, "listed");
         self.account(what, number, &listing, missing, first, now).await;
+        self.listings.send_modify(|n| *n += 1);
     }
 
     /// Says what could not be seen, and what the listing found.
@@ -254,8 +271,9 @@ impl Follower {
     ) {
         let Some(from) = listing.since else { return };
         let found = listing.recorded > 0;
-        let long = !first && now.micros().saturating_sub(from.micros()) >= GAP_MICROS && listing.why != "listed again";
-        if !found && !(long && listing.why != QUIET) {
+        let blind = !first && listing.why != AGAIN && listing.why != QUIET;
+        let long = now.micros().saturating_sub(from.micros()) >= GAP_MICROS;
+        if !found && !(blind && long) {
             return;
         }
         let source = self.source(what);
@@ -531,9 +549,6 @@ impl Follower {
         }
     }
 }
-
-/// Why a listing was made that nothing but silence called for: a quiet cluster is no gap.
-const QUIET: &str = "nothing arrived for long";
 
 /// Completes when watching is to stop.
 async fn stopped_of(stopped: &mut watch::Receiver<bool>) {

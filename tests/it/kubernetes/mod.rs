@@ -11,4 +11,5 @@ pub mod argocd;
 mod conformance;
 mod controller;
 mod controls;
+mod scenarios;
 pub mod server;

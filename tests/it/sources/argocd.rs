@@ -68,7 +68,7 @@ fn what_is_wrong_with_an_application_is_named_by_its_path() {
         ),
         (json!({"status": {"history": [{"id": "1"}]}}), Reason::BadField, "status.history[0].id"),
         (json!({"status": {"summary": {"images": "nginx"}}}), Reason::BadField, "status.summary.images"),
-        (json!({"spec": null}), Reason::MissingField, "spec"),
+        (json!({"spec": null, "kind": "Application"}), Reason::MissingField, "spec"),
         (json!({"metadata": {"name": ""}}), Reason::MissingField, "metadata.name"),
         (
             json!({"spec": {"destination": {"namespace": "", "server": "https://10.0.0.1"}}}),
