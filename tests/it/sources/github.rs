@@ -370,6 +370,7 @@ fn the_events_api_tells_pushes_and_references_too() {
     );
     let (told, _) = envelope("CreateEvent", json!({"ref": "v1", "ref_type": "tag"}));
     assert_eq!(told[0]["data"], json!({"tag": "v1"}));
-    assert_eq!(envelope("CreateEvent", json!({"ref": null, "ref_type": "repository"})).0.len(), 0);
+    let made = json!({"ref": null, "ref_type": "repository"});
+    assert_eq!(envelope("CreateEvent", made).1, "passed over: create.repository");
     assert_eq!(envelope("WatchEvent", json!({"action": "started"})).1, "passed over: WatchEvent.started");
 }

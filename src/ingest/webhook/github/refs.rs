@@ -8,6 +8,7 @@ use super::heard::{Heard, Place};
 use crate::event::git::{BranchUpdated, ObjectKind, TagCreated, TagDeleted, TagMoved};
 use crate::event::{Data, Draft, GitOid, Timestamp};
 use crate::ingest::Rejection;
+use crate::report::value;
 
 #[derive(Deserialize)]
 struct PushBody {
@@ -73,7 +74,7 @@ pub(super) fn push(heard: &Heard<'_>) -> Result<Events, Rejection> {
     }
     let moved = Move { before, after, forced: body.forced, commit };
     let Some(data) = moved_reference(&Reference::of(&body.reference), moved) else {
-        return Ok(Events::passed_over("push of what is neither branch nor tag"));
+        return Ok(Events::passed_over("push.neither_branch_nor_tag"));
     };
     drafts.push(reference(heard, &place, data, pushed_at)?);
     Ok(Events { drafts, repositories: place.clone_url.into_iter().collect(), ..Events::default() })
@@ -89,7 +90,7 @@ pub(super) fn told_push(heard: &Heard<'_>) -> Result<Events, Rejection> {
     let (before, after) = (forge::oid("before", &body.before)?, forge::oid("head", &body.head)?);
     let moved = Move { before, after, forced: None, commit: None };
     let Some(data) = moved_reference(&Reference::of(&body.reference), moved) else {
-        return Ok(Events::passed_over("push of what is neither branch nor tag"));
+        return Ok(Events::passed_over("push.neither_branch_nor_tag"));
     };
     let draft = reference(heard, &place, data, heard.moment(&place))?;
     Ok(Events { repositories: place.clone_url.into_iter().collect(), ..Events::one(draft) })
@@ -186,7 +187,7 @@ fn named(heard: &Heard<'_>, data: impl Fn(&str, String) -> Option<Data>) -> Resu
         None => String::new(),
     };
     let Some(data) = data(&body.ref_type, name) else {
-        return Ok(Events::passed_over(format!("{} of neither branch nor tag", heard.event)));
+        return Ok(Events::passed_over(format!("{}.{}", heard.event, value::cut(&body.ref_type, 64))));
     };
     let draft = reference(heard, &place, data, heard.moment(&place))?;
     Ok(Events { repositories: place.clone_url.into_iter().collect(), ..Events::one(draft) })

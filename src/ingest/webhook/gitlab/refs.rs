@@ -46,7 +46,7 @@ pub(super) fn push(delivery: &Delivery<'_>) -> Result<Events, Rejection> {
     let push = Push { delivery, stream: &place.stream, repository_id, pushed_at: delivery.received_at };
     let mut drafts = push.commits("commits", &body.commits)?;
     let data = match Reference::of(&body.reference) {
-        Reference::Other => return Ok(Events::passed_over("push of what is neither branch nor tag")),
+        Reference::Other => return Ok(Events::passed_over("push.neither_branch_nor_tag")),
         Reference::Branch(branch) => branch_updated(branch, before, after),
         Reference::Tag(tag) => tag_event(tag, before, after, commit, &body),
     };
