@@ -84,7 +84,9 @@ pub(super) fn of_image(name: &str, digest: &Digest, tag: Option<&str>) -> Option
     if let Some(tag) = tag {
         url.add_qualifier("tag", tag.to_owned()).ok()?;
     }
-    Some(url.to_string())
+    // As the specification writes digests; the colon may also stand as it is.
+    let encoded = digest.as_str().replacen(':', "%3A", 1);
+    Some(url.to_string().replacen(&format!("@{digest}"), &format!("@{encoded}"), 1))
 }
 
 /// The digest that an artifact's stream names.
@@ -115,6 +117,8 @@ mod tests {
         assert_eq!(of(&format!("pkg:generic/x@1?checksum=sha256:{hex}")).digest, plain.digest);
         assert_eq!(Artifact::of("ghcr.io/acme/api:1"), None);
         let digest: Digest = format!("sha256:{hex}").parse().unwrap();
+        let plain = of_image("myapp", &digest, None);
+        assert_eq!(plain.as_deref(), Some(format!("pkg:oci/myapp@sha256%3A{hex}").as_str()));
         let again = of(&of_image("ghcr.io/acme/myapp", &digest, Some("v1")).unwrap());
         assert_eq!(
             (again.digest, again.name.as_str(), again.tag.as_deref()),
