@@ -329,15 +329,25 @@ async fn a_deployments_status_is_apart_from_its_spec() {
         let status = json!({"status": {"observedGeneration": 7}, "metadata": {"labels": {"a": "b"}}});
         let ignored = place.send("PATCH", &path, merge, &status).await.body;
         assert_eq!((generation(&ignored), &ignored["status"]["observedGeneration"]), (1, &json!(1)));
-        let scaled = place.send("PATCH", &format!("{path}/scale"), merge, &json!({"spec": {"replicas": 3}})).await;
+        let scale = format!("{path}/scale?fieldManager=scaler");
+        let scaled = place.send("PATCH", &scale, merge, &json!({"spec": {"replicas": 3}})).await;
         assert_eq!(
             (scaled.status, &scaled.body["kind"], &scaled.body["spec"]["replicas"]),
             (200, &json!("Scale"), &json!(3))
         );
         let images = json!({"spec": {"template": {"spec": {"containers": [{"name": "web", "image": "web:2"}]}}}});
-        let strategic = place.send("PATCH", &path, "application/strategic-merge-patch+json", &images).await.body;
+        let deploy = format!("{path}?fieldManager=deployer");
+        let strategic = place.send("PATCH", &deploy, "application/strategic-merge-patch+json", &images).await.body;
         assert_eq!((generation(&strategic), &strategic["spec"]["replicas"]), (3, &json!(3)));
         assert_eq!(strategic["status"]["observedGeneration"], 1, "stays until it is written");
+        let entry = |manager: &str| {
+            let entries = strategic["metadata"]["managedFields"].as_array().unwrap();
+            entries.iter().find(|entry| entry["manager"] == manager).unwrap()
+        };
+        assert_eq!(entry("scaler")["subresource"], "scale", "who scales leaves a name, and the way it came");
+        assert_eq!(entry("scaler")["fieldsV1"]["f:spec"]["f:replicas"], json!({}));
+        let containers = &entry("deployer")["fieldsV1"]["f:spec"]["f:template"]["f:spec"]["f:containers"];
+        assert_eq!(containers["k:{\"name\":\"web\"}"]["f:image"], json!({}));
         let list = place.send("GET", &all, "", &Value::Null).await.body;
         assert_eq!(list["kind"], "DeploymentList");
         assert!(list["items"][0]["kind"].is_null(), "items of typed lists do not repeat their kind");

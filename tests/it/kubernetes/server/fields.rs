@@ -1,7 +1,7 @@
 //! `metadata.managedFields`: who wrote which field, and server-side apply.
 //!
-//! A set is of paths; a path is of `FieldsV1` elements (`f:name`, `k:{"name":"x"}`, `v:"x"`). Lists are one leaf, but for
-//! those that real servers merge by a key and that matter here.
+//! A set is of paths; a path is of `FieldsV1` elements (`f:name`, `k:{"name":"x"}`, `v:"x"`). Lists are one leaf, but
+//! for those that real servers merge by a key and that matter here.
 
 use std::collections::BTreeSet;
 
