@@ -47,6 +47,14 @@ fn attestations_become_facts() {
     }
 }
 
+/// What lies beside attestations is none.
+#[test]
+fn other_files_are_refused() {
+    for path in ["dsse/spec-vector.pae.txt", "sigstore/a.txt", "sigstore/managed-key.pub"] {
+        Try::default().refused(&format!("attestations/{path}"));
+    }
+}
+
 #[test]
 fn broken_attestations_never_panic() {
     for (path, _) in FIXTURES {

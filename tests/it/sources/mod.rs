@@ -31,6 +31,7 @@ use plimsoll::ingest::{Headers, Input, Rejection, Targets, normalise};
 use plimsoll::report::{Component, Details, Finding};
 
 /// A payload that is tried, and what is known of it.
+#[derive(Default)]
 pub struct Try<'a> {
     pub source: Option<&'a str>,
     pub headers: &'a [(&'a str, &'a str)],
@@ -38,12 +39,6 @@ pub struct Try<'a> {
     pub targets: Targets,
     /// Whether the components and findings are part of the golden file.
     pub details: bool,
-}
-
-impl Default for Try<'_> {
-    fn default() -> Self {
-        Self { source: None, headers: &[], about: About::default(), targets: Targets::default(), details: false }
-    }
 }
 
 /// When everything is received.

@@ -281,7 +281,7 @@ fn other_bills_of_materials_name_what_is_wrong() {
 
 /// A tree of components: of each, its children.
 #[derive(Debug, Clone)]
-struct Tree(Vec<Tree>);
+struct Tree(Vec<Self>);
 
 fn trees() -> impl Strategy<Value = Tree> {
     Just(Tree(Vec::new())).prop_recursive(6, 60, 5, |inner| prop::collection::vec(inner, 0..5).prop_map(Tree))
