@@ -118,8 +118,8 @@ pub(super) struct Thing {
 }
 
 impl Thing {
-    /// Of a package URL. The version of an image is its digest if it has a colon, which a tag cannot have. What is no
-    /// package URL says nothing: they are often a little wrong, and little hangs on them.
+    /// Of a package URL. The version of an image is its digest, or a tag. What is no package URL says nothing: they are
+    /// often a little wrong, and little hangs on them.
     ///
     /// # Errors
     /// [`Reason::BadDigest`](super::Reason::BadDigest) for an image whose digest is none.
@@ -128,7 +128,7 @@ impl Thing {
         let Ok(purl) = PackageUrl::from_str(purl.trim()) else { return Ok(thing) };
         match purl.ty() {
             "oci" | "docker" => {
-                let version = purl.version().filter(|version| version.contains(':'));
+                let version = purl.version().filter(|version| is_digest(version));
                 thing.digest = version.map(|version| value::digest(field, version)).transpose()?;
                 let qualifiers = purl.qualifiers();
                 if let (Some(os), Some(arch)) = (qualifiers.get("os"), qualifiers.get("arch")) {
@@ -142,6 +142,12 @@ impl Thing {
         }
         Ok(thing)
     }
+}
+
+/// Whether a version is meant for a digest: a version may have a colon without being one, as Debian's epochs do.
+pub(super) fn is_digest(version: &str) -> bool {
+    let algorithm = version.split_once(':').map(|(algorithm, _)| algorithm.to_ascii_lowercase());
+    algorithm.is_some_and(|algorithm| matches!(algorithm.as_str(), "sha256" | "sha384" | "sha512" | "blake3"))
 }
 
 /// Adds what is not there yet.
@@ -198,7 +204,7 @@ mod tests {
         assert_eq!(thing.platform.as_deref(), Some("linux/amd64"));
         assert_eq!(image(&format!("pkg:docker/a/b@sha256:{hex}")).unwrap().digest.unwrap().as_str().len(), 71);
         assert!(image("pkg:oci/a@sha256:abcd").is_err());
-        for text in ["pkg:docker/a@1.2", "pkg:golang/@?type=module", "", "a", "pkg:oci/a"] {
+        for text in ["pkg:docker/a@1.2", "pkg:docker/a@1:2", "pkg:golang/@?type=module", "", "a", "pkg:oci/a"] {
             assert_eq!(image(text).unwrap(), Thing::default(), "{text}");
         }
     }

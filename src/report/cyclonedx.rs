@@ -108,7 +108,7 @@ impl Parts {
         }
         let thing = self.purl.as_deref().map(|purl| Thing::of_purl(&at("purl"), purl)).transpose()?.unwrap_or_default();
         bom::add(&mut digests, thing.digest);
-        if let (true, Some(version)) = (image, self.version.as_deref().filter(|version| version.contains(':'))) {
+        if let (true, Some(version)) = (image, self.version.as_deref().filter(|version| bom::is_digest(version))) {
             bom::add(&mut digests, [value::digest(&at("version"), version)?]);
         }
         if image && digests.is_empty() {

@@ -113,8 +113,11 @@ fn streams_are_read_as_bytes_are() {
         let sketch = Document::bytes(&bytes).sketch().unwrap();
         let name = plimsoll::report::detect(None, &sketch).unwrap().name;
         let open = || Ok(Box::new(bytes.as_slice()) as Box<dyn std::io::Read>);
-        let streamed = read(name, &Document::stream(bytes.len() as u64, &open)).unwrap();
-        assert_eq!(read(name, &Document::bytes(&bytes)).unwrap(), streamed, "{path}");
+        let wanted = read(name, &Document::bytes(&bytes)).unwrap();
+        // One that fits into memory, and one that does not.
+        for size in [bytes.len() as u64, 1 << 40] {
+            assert_eq!(read(name, &Document::stream(size, &open)).unwrap(), wanted, "{path}");
+        }
     }
 }
 
