@@ -35,6 +35,10 @@ pub(super) enum Handed {
     Attestation(Report),
     /// Record what tests reached
     Coverage(Report),
+    /// Record what trying a target gave
+    Validation(Report),
+    /// Record an artifact by the manifest or index that a registry has of it
+    Artifact(Report),
 }
 
 #[derive(Debug, Args)]
@@ -77,6 +81,8 @@ pub(super) async fn hand_in(settings: &Settings, handed: Handed) -> Result<Outco
         Handed::Tests(args) => (Kind::Tests, args),
         Handed::Attestation(args) => (Kind::Attestation, args),
         Handed::Coverage(args) => (Kind::Coverage, args),
+        Handed::Validation(args) => (Kind::Validation, args),
+        Handed::Artifact(args) => (Kind::Artifact, args),
     };
     let about = About {
         format: args.format,
