@@ -187,6 +187,11 @@ mod tests {
         std::fs::write(&path, "grpc = \"127.0.0.1:1\"\nhtpp = \"127.0.0.1:2\"\n").unwrap();
         assert!(Config::load(&path).unwrap_err().contains("htpp"));
         std::fs::write(&path, "grpc = \"127.0.0.1:1\"\n").unwrap();
+        std::fs::write(&path, "[[kubernetes]]\nname = \"a\"\nnamespace = [\"b\"]\n").unwrap();
+        assert!(Config::load(&path).unwrap_err().contains("namespace"));
+        std::fs::write(&path, "grpc = \"127.0.0.1:1\"\n[[kubernetes]]\nname = \"a\"\n").unwrap();
+        let clusters = Config::load(&path).unwrap().kubernetes;
+        assert_eq!(clusters, [ClusterSettings::named("a")]);
         assert_eq!(Config::load(&path).unwrap().grpc, Some(([127, 0, 0, 1], 1).into()));
     }
 }

@@ -23,16 +23,16 @@ pub struct ClusterSettings {
     pub kubeconfig: Option<PathBuf>,
     /// The context in it; by default the current one.
     pub context: Option<String>,
-    /// Namespaces whose Applications and AppProjects are watched; by default all.
+    /// Namespaces whose Applications and `AppProject`s are watched; by default all.
     #[serde(default)]
     pub namespaces: Vec<String>,
     /// Namespaces whose workloads are watched; by default all.
     #[serde(default)]
     pub workload_namespaces: Vec<String>,
-    /// Whether Argo CD's Applications and AppProjects are watched; by default they are.
+    /// Whether Argo CD's Applications and `AppProject`s are watched; by default they are.
     #[serde(default = "yes")]
     pub argocd: bool,
-    /// Whether Deployments and StatefulSets that belong to Applications are watched; by default they are.
+    /// Whether Deployments and `StatefulSets` that belong to Applications are watched; by default they are.
     #[serde(default = "yes")]
     pub workloads: bool,
     /// List everything again when nothing arrived for so many seconds; by default 600.
@@ -138,4 +138,17 @@ pub async fn clusters(settings: &[ClusterSettings]) -> Result<Vec<Cluster>, Stri
         clusters.push(Cluster::new(settings.clone()).await?);
     }
     Ok(clusters)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_cannot_be_watched_is_refused_by_name() {
+        let missing =
+            ClusterSettings { kubeconfig: Some("/nowhere/kubeconfig".into()), ..ClusterSettings::named("prod") };
+        let error = clusters(&[missing]).await.unwrap_err();
+        assert!(error.starts_with("kubernetes.prod: ") && error.contains("/nowhere/kubeconfig"), "{error}");
+    }
 }

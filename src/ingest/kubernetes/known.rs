@@ -33,7 +33,7 @@ const STREAMS: usize = 1_000;
 pub struct Known {
     /// Applications, by uid.
     pub applications: BTreeMap<String, Seen>,
-    /// AppProjects, by uid.
+    /// `AppProject`s, by uid.
     pub projects: BTreeMap<String, SeenProject>,
     /// Workloads, by what events name them by.
     pub workloads: BTreeMap<String, SeenWorkload>,

@@ -202,15 +202,26 @@ pub(crate) fn images<'a>(texts: impl IntoIterator<Item = &'a str>) -> Vec<Image>
     bounded(sorted.into_iter().map(image), 100)
 }
 
-/// The stream of a repository, by its URL. Charts in registries are named without a scheme.
+/// The stream of a repository, by its URL. Charts in registries are named without a scheme; a path on some disk and a
+/// host alone name none.
 pub(crate) fn repository(url: &str) -> Option<StreamName> {
-    let host = url.split('/').next().unwrap_or_default();
-    let bare = !url.contains("://") && !url.contains('@') && host.contains('.') && !host.starts_with('.');
-    if bare && !host.contains(':') {
-        return git::RepositoryName::new(url.trim_end_matches(".git").trim_matches('/')).ok().map(|name| name.stream);
+    let place = match url.split_once("://") {
+        Some(("file", _)) => return None,
+        Some((_, rest)) => rest.to_owned(),
+        // The form that ssh takes: user@host:path.
+        None if url.contains('@') => url.replacen(':', "/", 1),
+        None => {
+            url.split('/').next().filter(|host| host.contains('.') && !host.starts_with('.')).map(|_| url.to_owned())?
+        }
+    };
+    let (host, path) = place.split_once('/')?;
+    let host = host.rsplit('@').next().unwrap_or(host);
+    let host = host.split(':').next().unwrap_or(host).to_ascii_lowercase();
+    let path = path.trim_matches('/').trim_end_matches(".git").trim_end_matches('/');
+    if host.is_empty() || path.is_empty() {
+        return None;
     }
-    let remote = url.contains("://") && !url.starts_with("file://") || url.contains('@') && url.contains(':');
-    if remote { git::name_of(url, None).ok().map(|name| name.stream) } else { None }
+    git::RepositoryName::new(&format!("{host}/{path}")).ok().map(|name| name.stream)
 }
 
 /// An idempotency key; one that is too long or odd is its hash.
@@ -250,7 +261,10 @@ mod tests {
         assert_eq!(name("git@github.com:a/b.git").as_deref(), Some("repo/github.com/a/b"));
         assert_eq!(name("registry.example.com/charts").as_deref(), Some("repo/registry.example.com/charts"));
         assert_eq!(name("oci://registry.example.com/charts").as_deref(), Some("repo/registry.example.com/charts"));
-        assert_eq!((name("/srv/git/x"), name("file:///srv/x"), name("")), (None, None, None));
+        assert_eq!(name("ssh://git@github.com:22/a/b").as_deref(), Some("repo/github.com/a/b"));
+        for none in ["/srv/git/x", "file:///srv/x", "", "https://charts.jetstack.io", "../x", "x"] {
+            assert_eq!(name(none), None, "{none}");
+        }
     }
 
     #[test]

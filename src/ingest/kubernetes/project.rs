@@ -1,4 +1,4 @@
-//! Argo CD's AppProjects: who may deploy what, where and when. Each specification is a version of the policy in force.
+//! Argo CD's `AppProject`s: who may deploy what, where and when. Each specification is a version of the policy in force.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -14,7 +14,7 @@ use crate::report::value;
 /// Most sync windows that an event holds.
 const WINDOWS_MAX: usize = 50;
 
-/// An AppProject as it was last seen.
+/// An `AppProject` as it was last seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SeenProject {
     /// What tells it from every other.
@@ -55,7 +55,7 @@ struct Role {
     name: String,
 }
 
-/// What the sight of an AppProject adds. `document` is the evidence that it is kept as.
+/// What the sight of an `AppProject` adds. `document` is the evidence that it is kept as.
 ///
 /// # Errors
 /// What is wrong with it, by path.
@@ -95,7 +95,7 @@ pub fn transition(
     Ok((vec![sight.draft(changed, &policy()?, &key, sight.at)?], now))
 }
 
-/// That an AppProject is gone.
+/// That an `AppProject` is gone.
 ///
 /// # Errors
 /// None that a real one has.
@@ -117,7 +117,7 @@ pub fn removed(seen: &SeenProject, sight: &Sight<'_>) -> Result<Vec<Draft>, Reje
     Ok(vec![sight.draft(removed, &policy()?, &format!("{} project removed", seen.identity), sight.at)?])
 }
 
-/// What an AppProject is, without what changed.
+/// What an `AppProject` is, without what changed.
 ///
 /// # Errors
 /// What is wrong with it, by path.

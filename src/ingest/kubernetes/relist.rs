@@ -54,7 +54,7 @@ impl What {
 #[derive(Debug)]
 pub(super) enum Item {
     /// Something about objects.
-    Event(Event<DynamicObject>),
+    Event(Box<Event<DynamicObject>>),
     /// It is interrupted; in which way, for logs.
     Trouble(String),
     /// Nothing arrived for so long that everything is listed again.
@@ -83,7 +83,7 @@ pub(super) async fn run(
             let item = match tokio::time::timeout_at(heard + cluster.quiet, stream.next()).await {
                 Ok(Some(Ok(event))) => {
                     heard = tokio::time::Instant::now();
-                    Item::Event(event)
+                    Item::Event(Box::new(event))
                 }
                 Ok(Some(Err(error))) => Item::Trouble(error.to_string()),
                 Ok(None) | Err(_) => Item::Quiet,

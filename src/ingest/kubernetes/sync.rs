@@ -70,7 +70,9 @@ impl Operations<'_, '_> {
     fn history(&mut self) -> Result<(), Rejection> {
         let slot = self.app.operation.as_ref().map(|operation| (operation.started_at, operation.done()));
         let known = self.previous.and_then(|previous| previous.history_id);
-        let (mut last_id, mut last_at) = (known, self.sight.since);
+        let began = self.before().and_then(|before| before.started_at);
+        let (mut last_id, mut last_at) = (known, self.sight.since.or(began));
+        let mut told = Vec::new();
         for (n, entry) in self.app.history.iter().enumerate() {
             if known.is_some_and(|known| entry.id <= known) {
                 last_at = Some(entry.finished_at);
@@ -87,7 +89,10 @@ impl Operations<'_, '_> {
             // What the slot holds tells more; while it runs, its entry comes first.
             let same =
                 |(started_at, _): (Option<Timestamp>, bool)| started_at.is_some() && started_at == entry.started_at;
-            if !slot.is_some_and(same) {
+            // A controller that died between its two writes adds a second entry of the same sync.
+            let again = entry.started_at.is_some() && told.contains(&entry.started_at);
+            told.push(entry.started_at);
+            if !slot.is_some_and(same) && !again {
                 self.entry(entry).map_err(|error| error.at(format!("status.history[{n}]")))?;
             }
         }

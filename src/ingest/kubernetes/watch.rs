@@ -21,7 +21,7 @@ use super::workload::{self, SeenWorkload};
 use crate::event::ledger::{ObservationGap, ReconcileCompleted};
 use crate::event::target::Observation;
 use crate::event::{Draft, EvidenceRef, MediaType, Source, StreamName, Timestamp, U64};
-use crate::ingest::{Intake, Refusal, Rejection};
+use crate::ingest::{Intake, Refusal, Rejection, intake, redact};
 use crate::ledger::{self, Kind};
 
 /// Drafts that are appended together while a listing is read: a commit costs as much for one as for all of them.
@@ -88,8 +88,28 @@ enum Update {
 /// Drafts about one object, with the object.
 struct Pending {
     drafts: Vec<Draft>,
-    document: Option<Vec<u8>>,
+    document: Option<Document>,
     update: Update,
+}
+
+/// An object as it is kept.
+#[derive(Debug, Clone)]
+struct Document {
+    media_type: MediaType,
+    bytes: Vec<u8>,
+}
+
+impl Document {
+    /// The object with its secrets blackened; where there were any, it is also what it is compared by, so that a start,
+    /// which has only this, compares the same.
+    fn of(object: &Value) -> Result<(Self, Option<Value>), Rejection> {
+        let mut bytes = object::kept(object);
+        let redactions = redact::redact(&mut bytes, &[]);
+        let media_type = intake::media_type("application/json", redactions)?;
+        let read = |bytes: &[u8]| serde_json::from_slice(bytes).map_err(|error| Rejection::json(&error));
+        let redacted = if redactions > 0 { Some(read(&bytes)?) } else { None };
+        Ok((Self { media_type, bytes }, redacted))
+    }
 }
 
 struct Follower {
@@ -192,15 +212,22 @@ impl Follower {
                 let since = feed.heard.unwrap_or(now);
                 feed.loses(since, QUIET);
             }
-            Item::Event(Event::Init) => feed.begins(),
-            Item::Event(Event::InitApply(object)) => self.listed(number, object).await,
-            Item::Event(Event::InitDone) => self.completed(number).await,
-            Item::Event(Event::Apply(object)) => {
+            Item::Event(event) => self.told(number, what, *event, now).await,
+        }
+    }
+
+    async fn told(&mut self, number: usize, what: What, event: Event<DynamicObject>, now: Timestamp) {
+        let Some(feed) = self.feeds.get_mut(number) else { return };
+        match event {
+            Event::Init => feed.begins(),
+            Event::InitApply(object) => self.listed(number, object).await,
+            Event::InitDone => self.completed(number).await,
+            Event::Apply(object) => {
                 feed.hears(now);
                 self.sees(what, &object, Observation::Watch, None);
                 self.flush().await;
             }
-            Item::Event(Event::Delete(object)) => {
+            Event::Delete(object) => {
                 feed.hears(now);
                 self.sees_end(what, &object);
                 self.flush().await;
@@ -273,7 +300,7 @@ impl Follower {
         let found = listing.recorded > 0;
         let blind = !first && listing.why != AGAIN && listing.why != QUIET;
         let long = now.micros().saturating_sub(from.micros()) >= GAP_MICROS;
-        if !found && !(blind && long) {
+        if !(found || blind && long) {
             return;
         }
         let source = self.source(what);
@@ -368,9 +395,10 @@ impl Follower {
         since: Option<Timestamp>,
         source: &Source,
     ) -> Result<Option<Pending>, Rejection> {
-        let value = value(what, object)?;
+        let whole = value(what, object)?;
+        let (document, redacted) = Document::of(&whole)?;
+        let value = redacted.unwrap_or(whole);
         let sight = self.sight(source, observation, since);
-        let document = object::kept(&value);
         let uid = object.metadata.uid.clone().unwrap_or_default();
         let (drafts, update) = match what {
             What::Applications => {
@@ -378,7 +406,7 @@ impl Follower {
                 (drafts, Update::Application(Box::new(seen)))
             }
             What::Projects => {
-                let blake3 = crate::event::Hex32::from_bytes(*blake3::hash(&document).as_bytes());
+                let blake3 = crate::event::Hex32::from_bytes(*blake3::hash(&document.bytes).as_bytes());
                 let (drafts, seen) = project::transition(self.known.projects.get(&uid), &value, &blake3, &sight)?;
                 (drafts, Update::Project(seen))
             }
@@ -413,11 +441,11 @@ impl Follower {
             What::Projects => Update::GoneProject(uid),
             What::Deployments | What::StatefulSets => Update::GoneWorkload(workload_key(what, object)),
         };
-        let document = value(what, object).map(|value| object::kept(&value)).ok();
+        let document = value(what, object).and_then(|value| Document::of(&value)).ok().map(|(document, _)| document);
         self.ends(update, Observation::Watch, None, document);
     }
 
-    fn ends(&mut self, update: Update, observation: Observation, since: Option<Timestamp>, document: Option<Vec<u8>>) {
+    fn ends(&mut self, update: Update, observation: Observation, since: Option<Timestamp>, document: Option<Document>) {
         // What the last state told is not known yet.
         let told = self.pending.iter().rev().find_map(|pending| match (&pending.update, &update) {
             (Update::Application(seen), Update::GoneApplication(uid)) if seen.identity == *uid => {
@@ -490,14 +518,13 @@ impl Follower {
 
     /// Stores the objects, and has the drafts name them. None when told to stop.
     async fn store(&mut self, pending: &mut [Pending]) -> Option<()> {
-        let media_type: MediaType = "application/json".parse().ok()?;
         loop {
             let evidence = self.intake.ledger().evidence();
-            let put = |document: &Option<Vec<u8>>| {
-                let (document, media_type) = (document.clone(), media_type.clone());
+            let put = |document: &Option<Document>| {
+                let document = document.clone();
                 async move {
                     match document {
-                        Some(document) => evidence.put(media_type, &document).await.map(Some),
+                        Some(Document { media_type, bytes }) => evidence.put(media_type, &bytes).await.map(Some),
                         None => Ok(None),
                     }
                 }

@@ -14,6 +14,7 @@ use super::argocd::{ArgoCd, Outcome, application};
 use super::conformance::{PATIENCE, Place, everywhere, stand_in_only};
 use super::server::{ApiServer, Options};
 use crate::support::House;
+use crate::support::rig::scratch;
 use crate::support::served::{audit, within};
 
 /// A server second, so that what takes a server seconds takes a test none.
@@ -28,7 +29,8 @@ struct Watching {
 
 /// A house whose clock is two hours behind the start of the stand-in controller's.
 fn house() -> House {
-    let house = House::new();
+    // Nothing here is about outliving the machine, and thousands of objects are stored one by one.
+    let house = House { dir: scratch(), clock: std::sync::Arc::new(crate::support::FixedClock::new()) };
     let at: Timestamp = "2026-11-25T12:00:00Z".parse().unwrap();
     house.clock.advance(at.micros() - house.clock.now().micros());
     house
@@ -324,8 +326,8 @@ async fn what_a_broken_watch_missed_is_repaired_from_a_listing_and_the_history()
         place.make("again").await;
         argo.compare("again", "Synced", "Progressing", "r1").await;
         server.compact_now();
-        server.stall_streams(false);
         server.drop_streams();
+        server.stall_streams(false);
         let mut found = within("a gap", async {
             loop {
                 let events = watching.events();

@@ -1,9 +1,18 @@
 //! Argo CD's objects as files, and the audit log of Kubernetes.
 
-use plimsoll::ingest::Reason;
+use std::collections::BTreeMap;
+
+use plimsoll::event::target::Observation;
+use plimsoll::event::{Draft, Recorded, Source, Timestamp};
+use plimsoll::ingest::kubernetes::{Seen, Sight, transition};
+use plimsoll::ingest::{Reason, Targets};
+use plimsoll::ledger::Blob;
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::{Try, fixture};
+use crate::support::http::post;
+use crate::support::served::Served;
 
 const APPLICATIONS: &[&str] = &["guestbook.json", "helloworld-failed.json", "velero-live.yaml"];
 
@@ -235,4 +244,94 @@ fn the_audit_log_names_what_is_wrong_and_keeps_no_secret() {
     let list = json!({"kind": "EventList", "apiVersion": "audit.k8s.io/v1", "items": items}).to_string();
     let lines = Try::default().lines(list.as_bytes()).unwrap();
     assert!(lines.ends_with("redactions: 11\n"), "{lines}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_of_the_audit_log_is_kept_without_its_secrets_and_recorded_once() {
+    let served = Served::new().await;
+    let mut items = vec![request("patch", "applications", "argoproj.io", "web"), request("update", "secrets", "", "s")];
+    items[1]["requestObject"] = json!({"kind": "Secret", "data": {"password": "aHVudGVyMg=="}});
+    for item in &mut items {
+        item["requestReceivedTimestamp"] = "2026-03-04T11:00:00.5Z".into();
+    }
+    let body = json!({"kind": "EventList", "apiVersion": "audit.k8s.io/v1", "items": items}).to_string();
+    for _ in 0..2 {
+        let answer = post(served.addresses.http, "/webhooks/kubernetes-audit", &[], body.as_bytes()).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+    assert_eq!(served.ledger.head().size, 2);
+    let event = Recorded::parse(served.ledger.leaf(1).unwrap()).unwrap();
+    assert_eq!(event.envelope().evidence[0].media_type.as_str(), "application/json; redactions=1");
+    let Blob::Intact(kept) = served.ledger.evidence().get(&event.envelope().evidence[0]).await.unwrap() else {
+        panic!()
+    };
+    let kept = String::from_utf8(kept.to_vec()).unwrap();
+    assert!(kept.contains("\"password\":\"*\"") && !kept.contains("aHVudGVyMg"), "{kept}");
+    served.finish().await;
+}
+
+/// What may be written to an Application, each a merge patch; `{n}` is a number that only goes up.
+const WRITES: &[&str] = &[
+    r#"{"status": {"operationState": {"phase": "Running", "startedAt": "2026-03-04T12:00:{n}Z", "finishedAt": null, "syncResult": null, "retryCount": null, "message": ""}}}"#,
+    r#"{"status": {"operationState": {"phase": "Running", "finishedAt": "2026-03-04T12:00:{n}Z", "retryCount": 1}}}"#,
+    r#"{"status": {"operationState": {"phase": "Running", "message": "Sync operation blocked by sync window"}}}"#,
+    r#"{"status": {"operationState": {"phase": "Succeeded", "finishedAt": "2026-03-04T12:00:{n}Z", "syncResult": {"revision": "r1"}}}}"#,
+    r#"{"status": {"operationState": {"phase": "Succeeded", "finishedAt": null, "syncResult": null}}}"#,
+    r#"{"status": {"operationState": {"phase": "Failed", "finishedAt": "2026-03-04T12:00:{n}Z"}}}"#,
+    r#"{"status": {"operationState": {"phase": "Terminating"}}}"#,
+    r#"{"status": {"operationState": null}}"#,
+    r#"{"status": {"sync": {"status": "OutOfSync"}}}"#,
+    r#"{"status": {"sync": {"status": "Synced"}, "reconciledAt": "2026-03-04T12:00:{n}Z"}}"#,
+    r#"{"status": {"sync": {"revision": "r{n}"}}}"#,
+    r#"{"status": {"health": {"status": "Degraded"}}}"#,
+    r#"{"status": {"health": {"status": "Healthy"}, "summary": {"images": ["a:{n}"]}}}"#,
+    r#"{"status": {"history": [{"id": {n}, "deployStartedAt": "2026-03-04T12:00:{n}Z", "deployedAt": "2026-03-04T12:00:{n}Z"}]}}"#,
+    r#"{"spec": {"syncPolicy": {"automated": {"prune": true}}}}"#,
+    r#"{"spec": {"syncPolicy": null, "source": {"targetRevision": "v{n}"}}}"#,
+];
+
+/// One sight after another, each with what it adds.
+fn sights(objects: &[Value], from: Option<Seen>, observation: Observation) -> (Vec<Draft>, Option<Seen>) {
+    let (source, targets): (Source, _) = ("argocd/c".parse().unwrap(), Targets::default());
+    let at: Timestamp = "2026-03-04T13:00:00Z".parse().unwrap();
+    let sight = Sight { source: &source, targets: &targets, cluster: None, observation, at, since: None };
+    let mut all = Vec::new();
+    let mut seen = from;
+    for object in objects {
+        let (drafts, now) = transition(seen.as_ref(), object, &sight).unwrap();
+        let (again, same) = transition(Some(&now), object, &sight).unwrap();
+        assert_eq!((again.len(), &same), (0, &now), "the same sight again adds nothing");
+        all.extend(drafts);
+        seen = Some(now);
+    }
+    (all, seen)
+}
+
+proptest! {
+    /// Whatever is written, no key is used twice, and a listing at the end tells of nothing that the watch told otherwise.
+    #[test]
+    fn a_watch_and_a_listing_afterwards_give_each_fact_once(writes in prop::collection::vec(0..WRITES.len(), 1..40), cut in 0_usize..40) {
+        let mut object: Value = serde_json::from_slice(&fixture("argocd/applications/guestbook.json")).unwrap();
+        let mut objects = vec![object.clone()];
+        for (n, write) in writes.iter().enumerate() {
+            let patch = WRITES[*write].replace("{n}", &format!("{}", n + 10));
+            merge(&mut object, &serde_json::from_str(&patch).unwrap());
+            object["metadata"]["resourceVersion"] = format!("{}", n + 1).into();
+            objects.push(object.clone());
+        }
+        let (watched, _) = sights(&objects, None, Observation::Watch);
+        let mut keys = BTreeMap::new();
+        for draft in &watched {
+            prop_assert!(keys.insert(draft.dedup.to_string(), draft.data.event_type()).is_none(), "{}", draft.dedup);
+        }
+        // Interrupted, and listed at the end: every fact that both tell has one key and one type.
+        let cut = cut.min(objects.len() - 1);
+        let (_, seen) = sights(&objects[..=cut], None, Observation::Watch);
+        let (listed, _) = sights(&objects[objects.len() - 1..], seen, Observation::Relist);
+        for draft in listed {
+            if let Some(told) = keys.get(&draft.dedup.to_string()) {
+                prop_assert_eq!(*told, draft.data.event_type());
+            }
+        }
+    }
 }
