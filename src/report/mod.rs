@@ -164,7 +164,6 @@ pub const FORMATS: &[&Format] = &[
     &spdx3::FORMAT,
     &spdx::FORMAT,
     &statement::FORMAT,
-    &statement::PREDICATE,
     &syft::FORMAT,
 ];
 
