@@ -118,7 +118,7 @@ fn understood(
     details: &mut dyn Details,
 ) -> Result<Understood, Refusal> {
     let mut kept = Kept::new(evidence, incoming.memory_bytes_max);
-    let mut redactor = Redactor::new(format.secret_members);
+    let mut redactor = Redactor::new((format.secret_members)(&Sketch::of(&head)));
     let mut utf8 = is_json(format).then(Utf8::default);
     let mut piece = head;
     let mut size = 0;

@@ -60,7 +60,8 @@ pub fn normalise(input: &Input<'_>, details: &mut dyn Details) -> Result<Normali
         }
         Payload::Document(format) => {
             let mut body = input.body.to_vec();
-            let redactions = redact::redact(&mut body, format.secret_members);
+            let members = (format.secret_members)(&Sketch::of(&body));
+            let redactions = redact::redact(&mut body, members);
             let evidence = EvidenceRef::of(intake::media_type(format.media_type, redactions)?, &body);
             let exit_code = input.about.exit_code;
             let given = Given { document: evidence.blake3.clone(), exit_code, received_at: input.received_at };

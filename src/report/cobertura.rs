@@ -13,7 +13,7 @@ pub(super) const FORMAT: Format = Format {
     kinds: &[Kind::Coverage, Kind::Check],
     media_type: "application/xml",
     recognise,
-    secret_members: &[],
+    secret_members: |_| &[],
     read,
 };
 

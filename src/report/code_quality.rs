@@ -15,7 +15,7 @@ pub(super) const FORMAT: Format = Format {
     kinds: &[Kind::Check],
     media_type: "application/json",
     recognise,
-    secret_members: &[],
+    secret_members: |_| &[],
     read,
 };
 

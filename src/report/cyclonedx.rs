@@ -23,7 +23,7 @@ pub(super) const FORMAT: Format = Format {
     kinds: &[Kind::Sbom],
     media_type: "application/vnd.cyclonedx+json",
     recognise,
-    secret_members: &[],
+    secret_members: |_| &[],
     read,
 };
 

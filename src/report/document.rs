@@ -123,7 +123,10 @@ where
     R: serde_json::de::Read<'de>,
     S: DeserializeSeed<'de, Value = V>,
 {
-    let value = seed.deserialize(&mut json).map_err(|error| Rejection::json(&error))?;
+    let mut track = serde_path_to_error::Track::new();
+    let value = seed
+        .deserialize(serde_path_to_error::Deserializer::new(&mut json, &mut track))
+        .map_err(|error| Rejection::json(&error).within(&track.path().to_string()))?;
     json.end().map_err(|error| Rejection::json(&error))?;
     Ok(value)
 }

@@ -1,14 +1,16 @@
 //! What documents say: scanners' reports, bills of materials, attestations, test results. Pure: from a [`Document`] to
 //! the facts that go into events, and the [`Details`] that are too many for one.
 //!
-//! A format is one file here and one line in [`FORMATS`]. Readers go through a document once, from beginning to end, and
-//! keep no list of what they pass: a document may be larger than memory.
+//! A format is one file here and one line in [`FORMATS`]. Readers go through a document from beginning to end, once or
+//! twice, and keep no list of what they pass: a document may be larger than memory.
 
 mod annotations;
+mod bandit;
 mod black;
 mod bom;
 mod certificate;
 mod check;
+mod clamav;
 mod cobertura;
 mod code_quality;
 mod coverage;
@@ -17,8 +19,13 @@ mod cyclonedx;
 mod cyclonedx_xml;
 mod der;
 mod details;
+mod detect_secrets;
 mod document;
 mod dsse;
+mod fold;
+mod gitlab_security;
+mod gitleaks;
+mod grype;
 mod junit;
 mod k6;
 mod lcov;
@@ -32,12 +39,19 @@ mod pytest;
 mod rejection;
 mod ruff;
 mod ruff_format;
+mod safety;
+mod sarif;
+mod scan;
+mod semgrep;
 mod sigstore;
 mod sketch;
+mod snyk;
 mod spdx3;
 mod spdx;
 mod statement;
 mod syft;
+mod trivy;
+mod trivy_operator;
 pub mod value;
 mod xml;
 
@@ -129,7 +143,7 @@ pub struct Format {
     /// Whether a document looks like one, by its beginning.
     pub recognise: fn(&Sketch) -> bool,
     /// Members whose text is a secret that was found, to be blackened before anything is kept.
-    pub secret_members: &'static [&'static str],
+    pub secret_members: fn(&Sketch) -> &'static [&'static str],
     /// Reads it.
     pub read: fn(&Document<'_>, &Given, &mut dyn Details) -> Result<Report, Rejection>,
 }
@@ -143,28 +157,41 @@ impl std::fmt::Debug for Format {
 /// Every format, each with its own file.
 pub const FORMATS: &[&Format] = &[
     &annotations::FORMAT,
+    &bandit::FORMAT,
     &black::FORMAT,
+    &clamav::FORMAT,
     &cobertura::FORMAT,
     &code_quality::FORMAT,
     &coverage_py::FORMAT,
     &cyclonedx::FORMAT,
     &cyclonedx_xml::FORMAT,
+    &detect_secrets::FORMAT,
     &dsse::FORMAT,
+    &gitlab_security::FORMAT,
+    &gitleaks::FORMAT,
+    &grype::FORMAT,
     &junit::FORMAT,
     &k6::FORMAT,
     &lcov::FORMAT,
     &mypy::FORMAT,
     &oci::FORMAT,
     &openvex::FORMAT,
+    // Before the predicate that may be around it: what it found says more than that somebody states it.
+    &trivy::FORMAT,
     &predicate::FORMAT,
     &pytest::FORMAT,
     &ruff::FORMAT,
     &ruff_format::FORMAT,
+    &safety::FORMAT,
+    &sarif::FORMAT,
+    &semgrep::FORMAT,
     &sigstore::FORMAT,
+    &snyk::FORMAT,
     &spdx3::FORMAT,
     &spdx::FORMAT,
     &statement::FORMAT,
     &syft::FORMAT,
+    &trivy_operator::FORMAT,
 ];
 
 /// What is known of a document from outside it.

@@ -16,7 +16,7 @@ pub(super) const FORMAT: Format = Format {
     kinds: &[Kind::Check],
     media_type: "text/plain",
     recognise,
-    secret_members: &[],
+    secret_members: |_| &[],
     read,
 };
 

@@ -26,7 +26,7 @@ pub(super) const FORMAT: Format = Format {
     kinds: &[Kind::Attestation],
     media_type: "application/json",
     recognise,
-    secret_members: &[],
+    secret_members: |_| &[],
     read,
 };
 

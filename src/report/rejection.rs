@@ -116,6 +116,16 @@ impl Rejection {
         self
     }
 
+    /// What a JSON reader has against a value, with the place of it, as `serde_path_to_error` writes it. What is cut off or
+    /// is not JSON is about no field.
+    #[must_use]
+    pub(super) fn within(self, place: &str) -> Self {
+        match self.reason {
+            Reason::MissingField | Reason::BadField | Reason::BadNumber if place != "." => self.at(place),
+            _ => self,
+        }
+    }
+
     /// That a field is missing.
     pub fn missing(field: impl Into<String>) -> Self {
         Self { reason: Reason::MissingField, field: Some(field.into()), what: "is missing".to_owned() }

@@ -23,7 +23,7 @@ pub(super) const FORMAT: Format = Format {
     kinds: &[Kind::Attestation],
     media_type: "application/vnd.dev.sigstore.bundle+json",
     recognise,
-    secret_members: &[],
+    secret_members: |_| &[],
     read,
 };
 

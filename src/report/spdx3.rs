@@ -24,7 +24,7 @@ pub(super) const FORMAT: Format = Format {
     kinds: &[Kind::Sbom],
     media_type: "application/spdx+json",
     recognise,
-    secret_members: &[],
+    secret_members: |_| &[],
     read,
 };
 

@@ -139,7 +139,9 @@ impl Ending {
             Self::Word { dots } => !is_word(byte, *dots),
             Self::Quote { quote, escaped, nested } => {
                 // In a text within a text, the quote that ends it is escaped itself.
-                let ends = if *nested { byte == b'\\' || byte == b'"' } else { byte == *quote && !*escaped };
+                // Any other text may be part of a text in double quotes, which an unescaped one ends.
+                let ends =
+                    if *nested { byte == b'\\' || byte == b'"' } else { (byte == *quote || byte == b'"') && !*escaped };
                 *escaped = byte == b'\\' && !*escaped;
                 ends || matches!(byte, b'\n' | b'\r')
             }
@@ -237,7 +239,9 @@ impl Rules {
                 let text = value.get(more..)?.strip_prefix(b"\"")?;
                 let ending = Ending::Quote { quote: b'"', escaped: false, nested: false };
                 let from = anchor.len() + gap + 1 + more + 1;
-                is_secret(text).then_some(Secret { from, ending }).filter(|_| !text.starts_with(b"\""))
+                // All of it is a secret, whatever it begins with, unless it is black already or empty.
+                let black = text.iter().take_while(|byte| **byte != b'"').all(|byte| *byte == b'*');
+                (!black).then_some(Secret { from, ending })
             }
         }
     }

@@ -21,6 +21,9 @@ mod real_tools;
 mod attestations;
 mod door;
 mod sboms;
+mod scanners;
+mod scans;
+mod validations;
 
 use std::path::PathBuf;
 
