@@ -6,20 +6,18 @@
 #![cfg(test)]
 
 mod alerts;
+mod argocd;
+mod attestations;
 mod cdevents;
 mod checks;
-mod argocd;
 mod door;
 mod forges;
 mod github;
 mod gitlab;
 mod notifications;
 mod outgoing;
-mod registry;
-mod validations;
 mod real_tools;
-mod attestations;
-mod door;
+mod registry;
 mod sboms;
 mod scanners;
 mod scans;
