@@ -105,7 +105,8 @@ pub(super) fn each<T: DeserializeOwned>(
         document.json_seed(Each { take: &mut take, n: &mut n, of: std::marker::PhantomData::<fn() -> T> })
     };
     read.map_err(|rejection| match rejection.reason {
-        Reason::MissingField | Reason::BadField => rejection.at(format!("[{n}]")),
+        // Of an array, the place is known already.
+        Reason::MissingField | Reason::BadField if lines => rejection.at(format!("[{n}]")),
         _ => rejection,
     })
 }

@@ -309,7 +309,7 @@ struct Database {
     built: Scalar,
     #[serde(default)]
     schema_version: Scalar,
-    status: Option<Box<Database>>,
+    status: Option<Box<Self>>,
 }
 
 impl Database {

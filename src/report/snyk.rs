@@ -57,7 +57,7 @@ fn read(document: &Document<'_>, given: &Given, details: &mut dyn Details) -> Re
     let tallies = [&reading.vulnerabilities, &reading.licences, &reading.misconfigurations];
     let listed = tallies.iter().any(|tally| tally.listed);
     let found = tallies.iter().any(|tally| tally.found());
-    let failed = scan::failed(given, found, |code| code == FAILED || code > NOTHING_TO_TEST || code < 0);
+    let failed = scan::failed(given, found, |code| code == FAILED || !(0..=NOTHING_TO_TEST).contains(&code));
     let status = match given.exit_code {
         Some(NOTHING_TO_TEST) if !listed => ScanStatus::NotRun,
         _ if failed || (about.errors > 0 && !listed) => ScanStatus::Failed,

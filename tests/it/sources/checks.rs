@@ -105,7 +105,7 @@ fn ruff_says_by_its_exit_code_what_its_list_does_not() {
     holds("ruff", Some(2), "\n", ("error", None, None));
     named("ruff", None).refuses(b"", Reason::Empty, None);
     named("ruff", None).refuses(b"[{\"message\":\"x\"}]", Reason::MissingField, Some("[0].filename"));
-    named("ruff", None).refuses(br#"[{"filename":1,"message":"x"}]"#, Reason::BadField, Some("[0]"));
+    named("ruff", None).refuses(br#"[{"filename":1,"message":"x"}]"#, Reason::BadField, Some("[0].filename"));
     named("ruff", None).refuses(&one.as_bytes()[..60], Reason::Malformed, None);
     let (first, second) = (r#"{"filename":"a.py","message":"x"}"#, r#"{"message":"y"}"#);
     named("ruff", None).refuses(format!("{first}\n{second}\n").as_bytes(), Reason::MissingField, Some("[1].filename"));
@@ -304,7 +304,7 @@ fn coverage_is_counted_and_never_taken_from_a_ratio() {
         Reason::UnsupportedVersion,
         "meta.format",
     );
-    refuses("coverage-py", &json.replace("num_statements", "n"), Reason::MissingField, "num_statements");
+    refuses("coverage-py", &json.replace("num_statements", "n"), Reason::MissingField, "totals.num_statements");
     refuses("lcov", "SF:a\nDA:1\nend_of_record\n", Reason::BadNumber, "line 2.DA");
     refuses("lcov", "TN:\n", Reason::MissingField, "SF");
     named("lcov", None).refuses(b"SF:a\nDA:1,1\n", Reason::Malformed, None);
