@@ -53,8 +53,17 @@ pub(super) struct SeenOperation {
     pub(super) waits_after: Option<u32>,
 }
 
+impl SeenOperation {
+    /// What was told of the same operation stays told, whatever its slot says next.
+    pub(super) fn keep(&mut self, before: &Self) {
+        self.end = self.end.max(before.end);
+        self.blocked |= before.blocked;
+        self.waits_after = self.waits_after.max(before.waits_after);
+    }
+}
+
 /// How much is known of an operation's end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum End {
     /// It is not over.
     No,

@@ -53,7 +53,8 @@ impl Operations<'_, '_> {
     /// An operation is known by the application and the instant it began at: in the slot, in the history, seen live or
     /// found later, it has the same keys.
     fn key(&self, started_at: Option<Timestamp>, what: &str) -> String {
-        let at = started_at.map_or_else(|| "unknown".to_owned(), |at| at.to_string());
+        let version = self.app.meta.resource_version.as_deref().unwrap_or_default();
+        let at = started_at.map_or_else(|| format!("unknown {version}"), |at| at.to_string());
         format!("{} operation {at} {what}", self.now.identity)
     }
 

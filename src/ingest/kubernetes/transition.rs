@@ -34,8 +34,10 @@ pub fn transition(previous: Option<&Seen>, object: &Value, sight: &Sight<'_>) ->
             now.images.clone_from(&previous.images);
         }
         // Whoever asks for the next operation takes the last one's state away.
-        if now.operation.is_none() {
-            now.operation.clone_from(&previous.operation);
+        match (&mut now.operation, &previous.operation) {
+            (slot @ None, before) => slot.clone_from(before),
+            (Some(operation), Some(before)) if operation.started_at == before.started_at => operation.keep(before),
+            _ => {}
         }
         if now.health.is_none() {
             now.health = previous.health;
