@@ -161,7 +161,7 @@ impl Operations<'_, '_> {
             }
         }
         if let Some(attempt) = waits_after(operation)
-            && same.as_ref().and_then(|before| before.waits_after) != Some(attempt)
+            && same.as_ref().and_then(|before| before.waits_after) < Some(attempt)
         {
             let failed = SyncFailed { will_retry: Some(true), ..self.failed(operation) };
             let at = failed.finished_at;

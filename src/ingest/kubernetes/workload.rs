@@ -53,7 +53,7 @@ pub fn transition(
     let stream = match known {
         Some(seen) => seen.stream.clone(),
         None => sight.targets.stream(&Asked {
-            application: Some(&name),
+            application: name.rsplit('/').next(),
             namespace: meta.namespace.as_deref(),
             cluster: sight.cluster,
             ..Asked::default()

@@ -251,7 +251,7 @@ fn stream(
     let own = object.name.as_deref().filter(|name| !name.is_empty());
     let asked = match application {
         Some(application) => Asked {
-            application: Some(&application.name),
+            application: application.name.rsplit('/').next(),
             project: application.project.as_deref(),
             // Below the level Request nothing tells where an application deploys to: then it stands where it is itself.
             namespace: application.namespace.as_deref().or(object.namespace.as_deref()),

@@ -7,13 +7,14 @@ use kube::core::{ApiResource, GroupVersionKind};
 use plimsoll::event::Timestamp;
 use plimsoll::ingest::kubernetes::{Cluster, ClusterSettings, Watches, start};
 use plimsoll::ingest::{Intake, Settings};
-use plimsoll::ledger::{Clock as _, Ledger};
+use plimsoll::ledger::{Clock as _, DataDir, Ledger};
 use serde_json::{Value, json};
 
 use super::argocd::{ArgoCd, Outcome, application};
 use super::conformance::{PATIENCE, Place, everywhere, stand_in_only};
 use super::server::{ApiServer, Options};
 use crate::support::House;
+use crate::support::program::Desk;
 use crate::support::rig::scratch;
 use crate::support::served::{audit, within};
 
@@ -464,4 +465,34 @@ async fn five_thousand_applications_are_listed_again_and_only_what_changed_is_re
     let told = watching.wait(5_000, &["health.changed", "observation.gap", "reconcile.completed"]).await;
     assert_eq!((data(&told[0], "after"), data(&told[2], "matched")), (&json!("degraded"), &json!("4999")));
     watching.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_program_watches_what_its_settings_name_and_stops_when_told() {
+    let server = ApiServer::start().await;
+    let mut object = application("argocd", "web");
+    object["status"] = json!({"health": {"status": "Healthy"}, "sync": {"status": "Synced", "revision": "r1"}});
+    server.seed(vec![object]);
+    let desk = Desk::new();
+    let kubeconfig = server.kubeconfig_file(desk.path());
+    let cluster = format!("[[kubernetes]]\nname = \"c\"\nkubeconfig = {kubeconfig:?}\nnamespaces = [\"argocd\"]\n");
+    std::fs::write(desk.path().join("plimsoll.toml"), &cluster).unwrap();
+    let twice = format!("{cluster}{cluster}");
+    std::fs::write(desk.path().join("twice.toml"), twice).unwrap();
+    let complaint = desk.run(["--config", "twice.toml", "serve", "--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0"]);
+    assert!(complaint.err.contains("two clusters are named \"c\""), "{complaint:?}");
+    let mut served = desk.serve(&["--config", "plimsoll.toml"]);
+    let ledger = Ledger::open_read_only(&DataDir::new(desk.data())).unwrap();
+    within("what the cluster holds", async {
+        while ledger.refresh().unwrap().size < 2 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    let event: Value = serde_json::from_slice(&ledger.leaf(1).unwrap()).unwrap();
+    assert_eq!((event["type"].as_str(), event["source"].as_str()), (Some("health.changed"), Some("argocd/c")));
+    // Also while the cluster is away.
+    server.kill().await;
+    served.signal("TERM");
+    assert!(served.child.wait().unwrap().success());
 }
