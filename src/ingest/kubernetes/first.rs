@@ -36,7 +36,7 @@ fn recognise(_headers: &Headers, sketch: &Sketch) -> bool {
         }
     };
     match sketch.shape {
-        Shape::Object | Shape::Lines => {
+        Shape::Object | Shape::Lines | Shape::Array => {
             let (version, kind) = (sketch.get("apiVersion"), sketch.get("kind"));
             let of_argo = sketch.text.contains("argoproj.io/") && sketch.text.contains("\"Application\"");
             // Argo CD's own API leaves version and kind out.
@@ -85,12 +85,15 @@ fn normalise(delivery: &Delivery<'_>) -> Result<Events, Rejection> {
     Ok(events)
 }
 
-/// Every document: JSON, JSON lines, or YAML.
+/// Every document: JSON, JSON lines, a JSON array as `argocd app list` prints it, or YAML.
 fn documents(delivery: &Delivery<'_>) -> Result<Vec<Value>, Rejection> {
     let body = delivery.body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(delivery.body);
     if body.trim_ascii_start().starts_with(b"{") {
         let all = serde_json::Deserializer::from_slice(body).into_iter::<Value>().collect::<Result<_, _>>();
         return all.map_err(|error| Rejection::json(&error));
+    }
+    if body.trim_ascii_start().starts_with(b"[") {
+        return serde_json::from_slice(body).map_err(|error| Rejection::json(&error));
     }
     let malformed = |what: &dyn std::fmt::Display| Rejection::new(Reason::Malformed, format!("no YAML: {what}"));
     let text = std::str::from_utf8(body).map_err(|error| malformed(&error))?;

@@ -128,6 +128,28 @@ fn odd_states_of_an_operation_are_told_as_they_are() {
     );
     let hole = guestbook(|object| object["status"]["history"][1]["id"] = 3.into());
     assert_eq!(types(&hole).join(" "), "sync.succeeded observation.gap sync.started sync.succeeded health.changed");
+    // A controller that died between two writes adds a second entry of the same sync.
+    let twice = guestbook(|object| {
+        let mut entry = object["status"]["history"][0].clone();
+        entry["id"] = 1.into();
+        object["status"]["history"] = json!([object["status"]["history"][0], entry]);
+    });
+    assert_eq!(types(&twice).join(" "), "sync.succeeded sync.started sync.succeeded health.changed");
+    let several = guestbook(|object| {
+        let sources = json!([{"repoURL": "https://charts.example.com/stable", "chart": "redis", "targetRevision": "17.x",
+            "helm": {"valuesObject": {"a": 1}}}, {"repoURL": "git@github.com:acme/values.git", "ref": "values"}]);
+        let revisions = json!(["17.0.1", "53e28ff20cc530b9ada2173fbbd64d48338583ba"]);
+        object["status"]["history"] =
+            json!([{"id": 0, "deployedAt": "2021-08-11T11:38:52Z", "revisions": revisions, "sources": sources}]);
+    });
+    let line = Try::default().lines(&several).unwrap();
+    let told: Value = serde_json::from_str(line.lines().next().unwrap()).unwrap();
+    let sources = &told["data"]["sources"];
+    assert_eq!((sources[0]["chart"].as_str(), sources[0]["revision"].as_str()), (Some("redis"), Some("17.0.1")));
+    assert!(sources[0]["overrides"].is_string() && told["data"]["operation"].get("started_at").is_none());
+    assert_eq!(sources[1]["repository"].as_str(), Some("repo/github.com/acme/values"));
+    let array = format!("[{0},{0}]", String::from_utf8(guestbook(|_| ())).unwrap());
+    assert_eq!(types(array.as_bytes()).len(), 8);
     let list = json!({"apiVersion": "v1", "kind": "List", "items": [
         {"apiVersion": "argoproj.io/v1alpha1", "kind": "Application", "metadata": {"name": "web", "uid": "u"},
             "spec": {"destination": {"namespace": "shop"}}, "status": {"health": {"status": "Healthy"}}},
@@ -267,6 +289,27 @@ async fn a_batch_of_the_audit_log_is_kept_without_its_secrets_and_recorded_once(
     };
     let kept = String::from_utf8(kept.to_vec()).unwrap();
     assert!(kept.contains("\"password\":\"*\"") && !kept.contains("aHVudGVyMg"), "{kept}");
+    served.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_application_with_more_than_an_event_holds_is_cut_and_not_lost() {
+    let served = Served::new().await;
+    let long = |n: usize, what: &str| format!("{}/{what}-{n}", "x".repeat(200));
+    let body = guestbook(|object| {
+        let images: Vec<_> = (0..500).map(|n| long(n, "image")).collect();
+        let resources: Vec<_> = (0..500)
+            .map(|n| json!({"group": long(n, "g"), "kind": long(n, "k"), "name": long(n, "n"), "namespace": long(n, "ns"), "status": "OutOfSync"}))
+            .collect();
+        let sources: Vec<_> =
+            (0..50).map(|n| json!({"repoURL": format!("https://{}", long(n, "r")), "path": long(n, "p")})).collect();
+        let patch = json!({"spec": {"sources": sources}, "status": {"summary": {"images": images}, "resources": resources,
+            "sync": {"status": "OutOfSync"}, "operationState": {"message": "m".repeat(3 << 20), "operation": {"sync": {"resources": resources}}}}});
+        merge(object, &patch);
+    });
+    let answer = post(served.addresses.http, "/webhooks/kubernetes", &[], &body).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(served.ledger.head().size, 6);
     served.finish().await;
 }
 
