@@ -145,6 +145,8 @@ struct Reader {
     outer: Option<String>,
     first: Option<String>,
     package: Option<String>,
+    /// Whether cases are named by a severity: `[HIGH] CVE-2026-0001`.
+    rated: bool,
     outer_millis: Option<u64>,
     started_at: Option<Timestamp>,
     ended_at: Option<Timestamp>,
@@ -155,6 +157,9 @@ struct Reader {
     line: String,
     in_failure: bool,
 }
+
+/// How Trivy's template begins the names of cases.
+const SEVERITIES: &[&str] = &["[CRITICAL] ", "[HIGH] ", "[MEDIUM] ", "[LOW] ", "[UNKNOWN] "];
 
 /// Longest line within a failure that is put together.
 const LINE_BYTES_MAX: usize = 16 << 10;
@@ -245,6 +250,8 @@ impl Reader {
             let took = element.get("time").and_then(millis);
             suite.inner = suite.inner.zip(took).and_then(|(sum, took)| sum.checked_add(took));
         }
+        let name = element.get("name").unwrap_or_default();
+        self.rated |= SEVERITIES.iter().any(|severity| name.starts_with(severity));
         let named = format!("{}\n{}", element.get("classname").unwrap_or(""), element.get("name").unwrap_or(""));
         let hash = blake3::hash(named.as_bytes());
         let key = hash.as_bytes().first_chunk().map_or(0, |bytes| u128::from_be_bytes(*bytes));
@@ -333,8 +340,13 @@ impl Reader {
         match (self.outer.as_deref(), self.first.as_deref(), self.package.as_deref()) {
             (_, Some("mypy"), _) => Some((CheckKind::Type, "mypy")),
             (Some("ruff"), ..) | (_, _, Some("org.ruff")) => Some((CheckKind::Lint, "ruff")),
+            (_, _, Some("org.eslint")) => Some((CheckKind::Lint, "eslint")),
             (Some("trivy"), ..) => Some((CheckKind::Other, "trivy")),
+            // Before 0.45 its template did not name it.
+            (None, ..) if self.rated => Some((CheckKind::Other, "trivy")),
             (_, Some("gitleaks"), _) => Some((CheckKind::Other, "gitleaks")),
+            (_, Some("bandit"), _) => Some((CheckKind::Other, "bandit")),
+            (Some("semgrep results"), ..) => Some((CheckKind::Other, "semgrep")),
             _ => None,
         }
     }

@@ -76,7 +76,7 @@ fn event(delivery: &Delivery<'_>, action: &str, alert: &Alert) -> Result<Events,
     }
     // Some versions do not say when; it was told at once.
     let resolved_at = updated_at.unwrap_or(delivery.received_at);
-    let by = alert.user_id.as_ref().or(alert.username.as_ref()).filter(|name| !name.is_empty());
+    let by = [&alert.user_id, &alert.username].into_iter().flatten().find(|name| !name.is_empty());
     let resolved = IncidentResolved {
         automatic: None,
         detected_at: None,

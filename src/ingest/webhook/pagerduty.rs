@@ -9,6 +9,7 @@ use crate::event::incident::{
     IncidentKind, IncidentLinked, IncidentOpened, IncidentReopened, IncidentResolved, LinkKind,
 };
 use crate::event::{Data, StreamName, Subject, Timestamp};
+use crate::ingest::Reason;
 use crate::report::{Sketch, value};
 
 /// PagerDuty.
@@ -24,7 +25,10 @@ pub(super) const SYSTEM: System = System {
 
 #[derive(Deserialize)]
 struct Body {
-    event: Event,
+    event: Option<Event>,
+    /// What versions 1 and 2 had in its place.
+    #[serde(default)]
+    messages: Option<serde::de::IgnoredAny>,
 }
 
 #[derive(Deserialize)]
@@ -86,7 +90,15 @@ fn recognise(headers: &Headers, sketch: &Sketch) -> bool {
 }
 
 fn normalise(delivery: &Delivery<'_>) -> Result<Events, Rejection> {
-    let Body { event } = delivery.json()?;
+    let body: Body = delivery.json()?;
+    let event = match (body.event, body.messages) {
+        (Some(event), _) => event,
+        (None, None) => return Err(Rejection::missing("event")),
+        (None, Some(_)) => {
+            let what = "webhooks of versions 1 and 2 are not understood: make a subscription of version 3";
+            return Err(Rejection::new(Reason::UnsupportedVersion, what).at("messages"));
+        }
+    };
     if !matches!(event.event_type.as_str(), "incident.triggered" | "incident.reopened" | "incident.resolved") {
         return Ok(Events::passed_over(value::cut(&event.event_type, 100)));
     }

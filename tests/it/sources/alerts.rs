@@ -87,6 +87,8 @@ fn grafana_believes_each_alert_and_says_what_was_left_out() {
     let other = changed(PATH, "/orgId", json!(2));
     assert_ne!(events("grafana", &other)[0].1, events("grafana", &fixture(PATH))[0].1);
     of("grafana").refuses(&changed(PATH, "/version", json!("2")), Reason::UnsupportedVersion, Some("version"));
+    let legacy = br#"{"dashboardId":1,"evalMatches":[],"orgId":1,"ruleId":1,"ruleName":"x","state":"alerting"}"#;
+    Try::default().refuses(legacy, Reason::UnsupportedVersion, Some("version"));
     let bad = changed(PATH, "/alerts/0/endsAt", json!("soon"));
     of("grafana").refuses(&bad, Reason::BadTime, Some("alerts[0].endsAt"));
 }
@@ -114,6 +116,8 @@ fn pagerduty_tells_people_from_rules_and_passes_over_the_rest() {
         of("pagerduty").refuses(&changed(TRIGGERED, pointer, value), reason, Some(field));
     };
     refuses("/event/occurred_at", json!("2021-06-04 13:16"), Reason::BadTime, "event.occurred_at");
+    of("pagerduty").refuses(b"{\"messages\":[]}", Reason::UnsupportedVersion, Some("messages"));
+    refuses("/event", Value::Null, Reason::MissingField, "event");
     refuses("/event/data", json!({}), Reason::MissingField, "event.data.id");
     refuses("/event/data/id", json!(""), Reason::BadField, "event.data.id");
 }

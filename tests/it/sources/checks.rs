@@ -46,6 +46,7 @@ fn holds(source: &'static str, exit_code: Option<i32>, body: &str, expected: (&s
 }
 
 const FIXTURES: &[&str] = &[
+    "bandit/werkzeug.xml",
     "black/check.txt",
     "black/diff.txt",
     "coverage/itsdangerous.json",
@@ -221,6 +222,20 @@ fn junit_is_read_from_whoever_wrote_it() {
     let maven = "<testsuite name='m'><testcase name='x'><flakyFailure/></testcase><testcase name='g' status='notrun'/></testsuite>";
     assert_eq!(data("junit", None, maven)["flaky"], 1);
     assert_eq!(counts(None, maven), conclusion("success", 2, 0, 0, 1));
+    // Linters and scanners are known by what they call themselves, and Trivy of old by how it names cases.
+    for (xml, tool) in [
+        (
+            "<testsuites><testsuite package='org.eslint' name='a.js'><testcase><failure/></testcase></testsuite></testsuites>",
+            "eslint",
+        ),
+        (
+            "<testsuites><testsuite name='x'><testcase name='[LOW] CVE-2019-1549'><failure/></testcase></testsuite></testsuites>",
+            "trivy",
+        ),
+    ] {
+        let data = data("junit", None, xml);
+        assert_eq!((&data["tool"], &data["findings"]), (&serde_json::json!(tool), &serde_json::json!(1)));
+    }
     let left_out = "<testsuite name='m'><testcase name='x'><skipped/></testcase></testsuite>";
     assert_eq!(counts(None, left_out), conclusion("skipped", 1, 0, 0, 1));
 }

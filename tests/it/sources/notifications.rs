@@ -1,9 +1,14 @@
 //! What Argo CD and Flux tell by notification.
 
-use plimsoll::ingest::{Reason, TargetRule, Targets};
+use hmac::{Hmac, KeyInit, Mac};
+use plimsoll::ingest::authentication::Secrets;
+use plimsoll::ingest::{Reason, Settings, TargetRule, Targets, WebhookSettings};
 use serde_json::{Value, json};
+use sha2::Sha256;
 
 use super::{Try, fixture};
+use crate::support::http::post;
+use crate::support::served::Served;
 
 fn of(source: &'static str) -> Try<'static> {
     Try { source: Some(source), ..Try::default() }
@@ -298,4 +303,35 @@ fn flux_reasons_become_what_they_mean() {
     };
     refuses("/timestamp", json!("2022-10-28T07:26:19"), Reason::BadTime, "timestamp");
     refuses("/involvedObject/name", json!(""), Reason::MissingField, "involvedObject.service");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn flux_signs_the_body_and_argocd_sends_the_secret() {
+    const SECRET: &str = "not-a-real-secret";
+    let mut settings = Settings::default();
+    for name in ["flux", "argocd"] {
+        let secrets = Secrets::new([SECRET.to_owned()]);
+        settings.webhooks.insert(name.to_owned(), WebhookSettings { system: None, secrets, unsigned: false });
+    }
+    let served = Served::with_settings(settings).await;
+    let body = fixture("flux/event-generic-webhook.json");
+    let mac = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).unwrap().chain_update(&body);
+    let signature = format!("sha256={}", hex::encode(mac.finalize().into_bytes()));
+    let send = async |name: &str, header: &str, value: &str, body: &[u8]| {
+        post(served.addresses.http, &format!("/webhooks/{name}"), &[(header, value)], body).await.status
+    };
+    assert_eq!(send("flux", "x-signature", &signature, &body).await, 200);
+    assert_eq!(send("flux", "x-signature", &signature.to_uppercase().replace("SHA", "sha"), &body).await, 200);
+    assert_eq!(send("flux", "x-signature", &signature, &body[1..]).await, 401);
+    assert_eq!(send("flux", "x-signature", &signature[7..], &body).await, 401);
+    assert_eq!(served.ledger.head().size, 2);
+    let body = notified(&guestbook()).into_bytes();
+    assert_eq!(send("argocd", "authorization", &format!("Bearer {SECRET}"), &body).await, 200);
+    assert_eq!(send("argocd", "authorization", "Bearer guessed", &body).await, 401);
+    // A notification that says the same and something else besides adds only what is new.
+    let mut app = guestbook();
+    app["status"]["health"] = json!({"status": "Degraded", "lastTransitionTime": "2021-08-11T14:00:00Z"});
+    assert_eq!(send("argocd", "authorization", &format!("Bearer {SECRET}"), &bytes(&app)).await, 200);
+    assert_eq!(served.ledger.head().size, 5);
+    served.finish().await;
 }
