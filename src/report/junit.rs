@@ -103,7 +103,7 @@ pub(super) fn millis(seconds: &str) -> Option<u64> {
         (None, _) => seconds.to_owned(),
     };
     let duration = std::time::Duration::try_from_secs_f64(plain.parse().ok()?).ok()?;
-    u64::try_from(duration.as_micros().div_ceil(500) / 2).ok()
+    u64::try_from(duration.as_micros().saturating_add(500) / 1000).ok()
 }
 
 /// A suite whose end has not come, or the element around suites.
