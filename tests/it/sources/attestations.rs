@@ -218,13 +218,37 @@ fn bare_predicates_are_told_by_their_members() {
     by_name.refuses(b"{}", Reason::UnknownFormat, None);
 }
 
-/// Who signed is private, but for the workflow, which is public.
+/// A certificate with that name in it, and with Fulcio's issuer where one is given.
+fn certificate(name: rcgen::SanType, issuer: Option<&str>) -> String {
+    let mut params = rcgen::CertificateParams::new(Vec::new()).unwrap();
+    params.subject_alt_names = vec![name];
+    let text = |text: &str| [&[0x0c, u8::try_from(text.len()).unwrap()], text.as_bytes()].concat();
+    let extension = |text_of| rcgen::CustomExtension::from_oid_content(&[1, 3, 6, 1, 4, 1, 57264, 1, 8], text(text_of));
+    params.custom_extensions = issuer.map(extension).into_iter().collect();
+    let key = rcgen::KeyPair::generate().unwrap();
+    base64(params.self_signed(&key).unwrap().der())
+}
+
 #[test]
-fn a_signer_is_sealed() {
-    let lines = Try::default().lines(&fixture("attestations/sigstore/happy-path-v0.3.json")).unwrap();
-    let event: Value = serde_json::from_str(&lines).unwrap();
-    assert_eq!(event["data"]["signer"]["issuer"], "https://token.actions.githubusercontent.com");
-    assert!(event["data"]["signer"]["workflow"].as_str().unwrap().ends_with("oidc-beacon.yml@refs/heads/main"));
+fn people_and_workflows_sign_and_others_are_nobody() {
+    let issuer = Some("https://accounts.example.com");
+    let bundle: Value = serde_json::from_slice(&fixture("attestations/sigstore/happy-path-v0.3.json")).unwrap();
+    let signer = |name: rcgen::SanType, issuer| {
+        let mut bundle = bundle.clone();
+        bundle["verificationMaterial"]["certificate"]["rawBytes"] = json!(certificate(name, issuer));
+        let event = Try::default().lines(bundle.to_string().as_bytes()).unwrap();
+        serde_json::from_str::<Value>(&event).unwrap()["data"]["signer"].clone()
+    };
+    let mail = || rcgen::SanType::Rfc822Name("jane@example.com".try_into().unwrap());
+    let uri = |uri: &str| rcgen::SanType::URI(uri.try_into().unwrap());
+    assert_eq!(signer(mail(), issuer), json!({"issuer": issuer, "subject": "jane@example.com"}));
+    assert_eq!(signer(mail(), None), Value::Null);
+    let other = rcgen::SanType::OtherName((vec![1, 3, 6, 1, 4, 1, 57264, 1, 7], "jane".into()));
+    assert_eq!(signer(other, issuer)["subject"], "jane");
+    let account = "https://kubernetes.io/namespaces/a/serviceaccounts/b";
+    assert_eq!(signer(uri(account), issuer), json!({"issuer": issuer, "subject": account}));
+    let workflow = "https://github.com/o/r/.github/workflows/w.yml@refs/heads/main";
+    assert_eq!(signer(uri(workflow), issuer), json!({"issuer": issuer, "subject": workflow, "workflow": workflow}));
 }
 
 proptest! {
