@@ -21,6 +21,7 @@ mod registry;
 mod sboms;
 mod scanners;
 mod scans;
+mod upload;
 mod validations;
 
 use std::path::PathBuf;
