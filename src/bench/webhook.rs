@@ -114,53 +114,49 @@ const PEOPLE: u64 = 40;
 /// Repositories that are pushed to.
 const REPOSITORIES: u64 = 200;
 
-/// The push with the number `n`: one commit to the main branch, about 7 KB as GitHub sends it.
-fn push(n: u64) -> Bytes {
-    let repository = format!("acme/service-{:03}", n.wrapping_mul(7919) % REPOSITORIES);
-    let person = n % PEOPLE;
-    let oid = |what: &str| {
-        let hash = blake3::hash(format!("{what} {n}").as_bytes()).to_hex();
-        hash.get(..40).unwrap_or_default().to_owned()
-    };
+/// What a repository has links to.
+const LINKS: &[&str] = &[
+    "forks",
+    "keys{/key_id}",
+    "collaborators{/collaborator}",
+    "teams",
+    "hooks",
+    "issues/events{/number}",
+    "events",
+    "assignees{/user}",
+    "branches{/branch}",
+    "tags",
+    "git/blobs{/sha}",
+    "git/tags{/sha}",
+    "git/refs{/sha}",
+    "git/trees{/sha}",
+    "statuses/{sha}",
+    "languages",
+    "stargazers",
+    "contributors",
+    "subscribers",
+    "subscription",
+    "commits{/sha}",
+    "git/commits{/sha}",
+    "comments{/number}",
+    "issues/comments{/number}",
+    "contents/{+path}",
+    "compare/{base}...{head}",
+    "merges",
+    "{archive_format}{/ref}",
+    "downloads",
+    "issues{/number}",
+    "pulls{/number}",
+    "milestones{/number}",
+    "notifications{?since,all,participating}",
+    "labels{/name}",
+    "releases{/id}",
+    "deployments",
+];
+
+/// A repository as GitHub describes it wherever it is named.
+fn repository_body(n: u64, repository: &str) -> serde_json::Value {
     let api = format!("https://api.github.com/repos/{repository}");
-    let links = [
-        "forks",
-        "keys{/key_id}",
-        "collaborators{/collaborator}",
-        "teams",
-        "hooks",
-        "issues/events{/number}",
-        "events",
-        "assignees{/user}",
-        "branches{/branch}",
-        "tags",
-        "git/blobs{/sha}",
-        "git/tags{/sha}",
-        "git/refs{/sha}",
-        "git/trees{/sha}",
-        "statuses/{sha}",
-        "languages",
-        "stargazers",
-        "contributors",
-        "subscribers",
-        "subscription",
-        "commits{/sha}",
-        "git/commits{/sha}",
-        "comments{/number}",
-        "issues/comments{/number}",
-        "contents/{+path}",
-        "compare/{base}...{head}",
-        "merges",
-        "{archive_format}{/ref}",
-        "downloads",
-        "issues{/number}",
-        "pulls{/number}",
-        "milestones{/number}",
-        "notifications{?since,all,participating}",
-        "labels{/name}",
-        "releases{/id}",
-        "deployments",
-    ];
     let mut repository_body = serde_json::json!({
         "id": 35_129_377 + n % REPOSITORIES, "node_id": "MDEwOlJlcG9zaXRvcnkzNTEyOTM3Nw==", "name": repository.rsplit('/').next(),
         "full_name": repository, "private": true, "fork": false, "default_branch": "main", "master_branch": "main",
@@ -173,10 +169,22 @@ fn push(n: u64) -> Bytes {
         "archived": false, "disabled": false, "open_issues_count": 3, "visibility": "private", "topics": [],
     });
     if let Some(members) = repository_body.as_object_mut() {
-        for (index, link) in links.iter().enumerate() {
+        for (index, link) in LINKS.iter().enumerate() {
             members.insert(format!("link_{index}_url"), format!("{api}/{link}").into());
         }
     }
+    repository_body
+}
+
+/// The push with the number `n`: one commit to the main branch, about 7 KB as GitHub sends it.
+fn push(n: u64) -> Bytes {
+    let repository = format!("acme/service-{:03}", n.wrapping_mul(7919) % REPOSITORIES);
+    let person = n % PEOPLE;
+    let oid = |what: &str| {
+        let hash = blake3::hash(format!("{what} {n}").as_bytes()).to_hex();
+        hash.get(..40).unwrap_or_default().to_owned()
+    };
+    let repository_body = repository_body(n, &repository);
     let who = |role: &str| {
         serde_json::json!({"name": format!("Person {person} the {role}"), "email": format!("person{person}@acme.example"),
             "username": format!("person-{person}")})

@@ -76,13 +76,13 @@ impl Drop for Partial {
 
 /// Where a blob comes from.
 enum Pieces {
-    Local(Option<crate::ledger::BlobReader>),
+    Local(Option<Box<crate::ledger::BlobReader>>),
     Remote(Box<tonic::Streaming<pb::GetEvidenceResponse>>),
 }
 
 async fn open(access: Access, blake3: &Hex32) -> Result<Pieces, Exit> {
     match access {
-        Access::Local(ledger) => Ok(Pieces::Local(Some(ledger.evidence().open(blake3).await?))),
+        Access::Local(ledger) => Ok(Pieces::Local(Some(Box::new(ledger.evidence().open(blake3).await?)))),
         Access::Remote(mut client) => {
             let request = pb::GetEvidenceRequest { blake3: blake3.to_string() };
             Ok(Pieces::Remote(Box::new(client.get_evidence(request).await?.into_inner())))

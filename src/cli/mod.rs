@@ -95,7 +95,7 @@ enum Command {
     #[command(subcommand)]
     Import(import::Import),
     /// Record a document, or an event of any type from flags or from JSON on standard input
-    Record(record::Record),
+    Record(Box<record::Record>),
     /// What events name: documents and payloads as they came in
     #[command(subcommand)]
     Evidence(evidence::Evidence),
@@ -161,7 +161,7 @@ async fn dispatch(cli: Cli) -> Result<Outcome, Exit> {
         Command::Init(args) => keep::init(&settings, args).await,
         Command::Serve(args) => Box::pin(serve::serve(&settings, args)).await,
         Command::Import(import::Import::Git(args)) => Box::pin(import::git(&settings, args)).await,
-        Command::Record(args) => Box::pin(record::record(&settings, args)).await,
+        Command::Record(args) => Box::pin(record::record(&settings, *args)).await,
         Command::Evidence(args) => Box::pin(evidence::evidence(&settings, args)).await,
         Command::Normalise(args) => normalise::normalise(&settings, &args),
         Command::Sources => normalise::sources(&settings),

@@ -220,7 +220,7 @@ async fn append_new(
         let draft = draft_to_proto(&draft)?;
         match client.append(pb::AppendRequest { drafts: vec![draft], with_receipts: false }).await {
             Ok(done) => {
-                placed.extend(done.into_inner().placed.into_iter().map(|at| (at.position, at.id, at.duplicate)))
+                placed.extend(done.into_inner().placed.into_iter().map(|at| (at.position, at.id, at.duplicate)));
             }
             Err(status) if status.code() == tonic::Code::AlreadyExists => placed.push(known(status)?),
             Err(status) => return Err(status.into()),

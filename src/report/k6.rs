@@ -64,7 +64,7 @@ struct Group {
     #[serde(default)]
     checks: Many<Check>,
     #[serde(default)]
-    groups: Many<Group>,
+    groups: Many<Self>,
 }
 
 #[derive(Deserialize)]

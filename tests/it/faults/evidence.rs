@@ -49,7 +49,7 @@ async fn a_small_blob_is_durable_with_its_event_and_leaves_with_its_erasure() {
     let secret = format!("{SECRET} {}", blake3::hash(SECRET.as_bytes()));
     let blob = small(&secret);
     ledger
-        .append_with(vec![naming(1, blob.reference()), draft("repo/example.com/app", 2)], &[blob.clone()])
+        .append_with(vec![naming(1, blob.reference()), draft("repo/example.com/app", 2)], std::slice::from_ref(&blob))
         .await
         .unwrap();
     assert_eq!(text(&ledger, blob.reference()).await.as_deref(), Some(&*secret));
@@ -67,12 +67,12 @@ async fn a_small_blob_is_durable_with_its_event_and_leaves_with_its_erasure() {
         assert!(!bytes.windows(SECRET.len()).any(|window| window == SECRET.as_bytes()), "{file}");
     }
     // Sent again, the event is known, and what was erased does not come back with it.
-    let again = ledger.append_with(vec![naming(1, blob.reference())], &[blob.clone()]).await.unwrap();
+    let again = ledger.append_with(vec![naming(1, blob.reference())], std::slice::from_ref(&blob)).await.unwrap();
     assert!(again.placed[0].duplicate);
     assert_eq!(text(&ledger, blob.reference()).await, None);
     assert_eq!((verified(&ledger, &data).ok, verified(&ledger, &data).erased), (true, 1));
     // A new event may bring it back.
-    ledger.append_with(vec![naming(3, blob.reference())], &[blob.clone()]).await.unwrap();
+    ledger.append_with(vec![naming(3, blob.reference())], std::slice::from_ref(&blob)).await.unwrap();
     assert_eq!(text(&ledger, blob.reference()).await.as_deref(), Some(&*secret));
     drop(ledger);
 
@@ -86,11 +86,12 @@ async fn a_small_blob_that_fails_with_its_request_leaves_nothing() {
     let house = House { dir: scratch(), ..House::new() };
     let ledger = house.open().await;
     let blob = small("{}");
-    let error = ledger.append_with(vec![draft("repo/example.com/app", 1)], &[blob.clone()]).await.unwrap_err();
+    let error =
+        ledger.append_with(vec![draft("repo/example.com/app", 1)], std::slice::from_ref(&blob)).await.unwrap_err();
     assert!(matches!(error, Error::Invalid { .. }), "nobody names it: {error}");
     let expected = plimsoll::event::Expected::Seq(7);
     let wrong = Draft { expected, ..naming(1, blob.reference()) };
-    let error = ledger.append_with(vec![wrong], &[blob.clone()]).await.unwrap_err();
+    let error = ledger.append_with(vec![wrong], std::slice::from_ref(&blob)).await.unwrap_err();
     assert!(matches!(error, Error::WrongVersion { .. }), "{error}");
     assert_eq!(text(&ledger, blob.reference()).await, None);
     assert!(ledger.append(vec![naming(1, blob.reference())]).await.is_err(), "the event alone is refused");
@@ -102,7 +103,7 @@ async fn a_small_blob_is_written_over_where_it_was_damaged_and_missed_where_it_i
     let house = House { dir: scratch(), ..House::new() };
     let ledger = house.open().await;
     let blob = small("{\"a\":1}");
-    ledger.append_with(vec![naming(1, blob.reference())], &[blob.clone()]).await.unwrap();
+    ledger.append_with(vec![naming(1, blob.reference())], std::slice::from_ref(&blob)).await.unwrap();
     drop(ledger);
     let sql = |sql: &str| {
         crate::judges::database(&house.data().ledger()).execute_batch(sql).unwrap();
@@ -112,7 +113,7 @@ async fn a_small_blob_is_written_over_where_it_was_damaged_and_missed_where_it_i
     let report = verified(&ledger, &house.data());
     assert!(format!("{:?}", report.findings).contains("BadEvidence"), "{:?}", report.findings);
     assert!(!ledger.evidence().has(blob.reference()).await.unwrap());
-    ledger.append_with(vec![naming(2, blob.reference())], &[blob.clone()]).await.unwrap();
+    ledger.append_with(vec![naming(2, blob.reference())], std::slice::from_ref(&blob)).await.unwrap();
     assert!(verified(&ledger, &house.data()).ok, "it is mended");
     drop(ledger);
     sql("DELETE FROM evidence");

@@ -94,6 +94,9 @@ async fn a_document_is_recorded_with_what_is_said_of_it_and_once_only() {
     served.finish().await;
 }
 
+/// Query, encoding and body; status, reason and field.
+type Case<'a> = (&'a str, &'a str, &'a [u8], u16, &'a str, Option<&'a str>);
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_refused_is_named_and_leaves_nothing() {
     let served = Served::new().await;
@@ -102,7 +105,7 @@ async fn what_is_refused_is_named_and_leaves_nothing() {
     let cut = &large[..large.len() - 2];
     let mut not_text = large.clone();
     not_text[100_000] = 0xff;
-    let cases: &[(&str, &str, &[u8], u16, &str, Option<&str>)] = &[
+    let cases: &[Case<'_>] = &[
         ("kind=sbom&artifcat=x", "identity", &bom, 400, "bad_parameter", Some("artifcat")),
         ("kind=sbom&artifact=sha256:12", "identity", &bom, 400, "bad_parameter", Some("artifact")),
         ("kind=sbom&attempt=two", "identity", &bom, 400, "bad_parameter", Some("attempt")),
