@@ -192,6 +192,10 @@ impl Trails {
             self.workloads.entry(workload::key(&scaled.workload)).or_insert(seen);
         }
         let Some(uid) = application(&data).and_then(|application| application.uid.clone()) else { return Ok(true) };
+        // A webhook of Argo CD's may report under the same source; its body is not the object.
+        if event.envelope().dedup.as_str().strip_prefix(uid.as_str()).is_none_or(|rest| !rest.starts_with(' ')) {
+            return Ok(true);
+        }
         let trail = self.applications.entry(uid).or_default();
         trail.position = trail.position.max(entry.position);
         match &data {

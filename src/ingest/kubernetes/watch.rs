@@ -119,6 +119,8 @@ struct Follower {
     feeds: Vec<Feed>,
     tasks: Vec<JoinHandle<()>>,
     pending: Vec<Pending>,
+    /// Whose watch the pending drafts are from: what a listing found is counted as its own.
+    pending_of: usize,
     stopped: watch::Receiver<bool>,
     to: mpsc::Sender<(usize, Item)>,
     listings: std::sync::Arc<watch::Sender<u64>>,
@@ -149,7 +151,7 @@ impl Follower {
         };
         let (to, mut from) = mpsc::channel(BATCH);
         let (feeds, tasks, pending) = (Vec::new(), Vec::new(), Vec::new());
-        let mut follower = Self { intake, cluster, known, feeds, tasks, pending, stopped, to, listings };
+        let mut follower = Self { intake, cluster, known, feeds, tasks, pending, pending_of: 0, stopped, to, listings };
         follower.watch_argocd();
         loop {
             // Workloads are told by their applications, so those come first.
@@ -199,6 +201,11 @@ impl Follower {
     }
 
     async fn arrived(&mut self, number: usize, item: Item) {
+        if self.pending_of != number {
+            let recorded = self.flush().await;
+            self.count(self.pending_of, recorded);
+            self.pending_of = number;
+        }
         let now = self.now();
         let cluster = self.cluster.settings.name.clone();
         let Some(feed) = self.feeds.get_mut(number) else { return };

@@ -28,7 +28,7 @@ struct Watching {
     watches: Watches,
 }
 
-/// A house whose clock is two hours behind the start of the stand-in controller's.
+/// A house whose clock is two hours past the time at which the stand-in controller's begins.
 fn house() -> House {
     // Nothing here is about outliving the machine, and thousands of objects are stored one by one.
     let house = House { dir: scratch(), clock: std::sync::Arc::new(crate::support::FixedClock::new()) };
@@ -297,7 +297,7 @@ async fn what_happened_while_the_program_did_not_run_is_found_afterwards_and_not
         );
         assert_eq!(of("guard.changed").len(), 2);
         let gaps = of("observation.gap");
-        assert_eq!((gaps.len(), data(&gaps[0], "from")), (1, &between["from"]));
+        assert_eq!((gaps.len(), data(&gaps[0], "from")), (1, &between["from"]), "{gaps:#?}");
         let reconciled = of("reconcile.completed");
         assert_eq!((data(&reconciled[0], "compared"), data(&reconciled[0], "unmatched")), (&json!("3"), &json!("3")));
         watching.stop().await;
