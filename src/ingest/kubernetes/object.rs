@@ -8,8 +8,8 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use crate::event::target::{DigestOrigin, Image};
-use crate::event::{Dedup, Hex32, StreamName};
-use crate::ingest::{Reason, Rejection, git};
+use crate::event::{Dedup, Hex32, MediaType, StreamName};
+use crate::ingest::{Reason, Rejection, git, intake, redact};
 use crate::report::value;
 
 /// Most bytes of a name that a source makes up.
@@ -158,12 +158,32 @@ pub(crate) fn sha256(value: &Value) -> Hex32 {
 }
 
 /// The object as it is kept: without `managedFields`, which are most of it and say nothing of what runs.
-pub(crate) fn kept(object: &Value) -> Vec<u8> {
+fn kept(object: &Value) -> Vec<u8> {
     let mut object = object.clone();
     if let Some(meta) = object.get_mut("metadata").and_then(Value::as_object_mut) {
         meta.remove("managedFields");
     }
     canonical(&object)
+}
+
+/// An object as it is kept.
+#[derive(Debug, Clone)]
+pub(super) struct Document {
+    pub(super) media_type: MediaType,
+    pub(super) bytes: Vec<u8>,
+}
+
+impl Document {
+    /// The object with its secrets blackened; where there were any, it is also what it is compared by, so that a start,
+    /// which has only this, compares the same.
+    pub(super) fn of(object: &Value) -> Result<(Self, Option<Value>), Rejection> {
+        let mut bytes = kept(object);
+        let redactions = redact::redact(&mut bytes, &[]);
+        let media_type = intake::media_type("application/json", redactions)?;
+        let read = |bytes: &[u8]| serde_json::from_slice(bytes).map_err(|error| Rejection::json(&error));
+        let redacted = if redactions > 0 { Some(read(&bytes)?) } else { None };
+        Ok((Self { media_type, bytes }, redacted))
+    }
 }
 
 /// As many of a list as an event has room for.

@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 
 use super::cluster::Cluster;
 use super::known::Known;
-use super::object;
+use super::object::{self, Document};
 use super::project::{self, SeenProject};
 use super::relist::{AGAIN, Feed, Item, Listing, QUIET, What, run};
 use super::seen::Seen;
@@ -20,8 +20,8 @@ use super::sight::Sight;
 use super::workload::{self, SeenWorkload};
 use crate::event::ledger::{ObservationGap, ReconcileCompleted};
 use crate::event::target::Observation;
-use crate::event::{Draft, EvidenceRef, MediaType, Source, StreamName, Timestamp, U64};
-use crate::ingest::{Intake, Refusal, Rejection, intake, redact};
+use crate::event::{Draft, EvidenceRef, Source, StreamName, Timestamp, U64};
+use crate::ingest::{Intake, Refusal, Rejection};
 use crate::ledger::{self, Kind};
 
 /// Drafts that are appended together while a listing is read: a commit costs as much for one as for all of them.
@@ -90,26 +90,6 @@ struct Pending {
     drafts: Vec<Draft>,
     document: Option<Document>,
     update: Update,
-}
-
-/// An object as it is kept.
-#[derive(Debug, Clone)]
-struct Document {
-    media_type: MediaType,
-    bytes: Vec<u8>,
-}
-
-impl Document {
-    /// The object with its secrets blackened; where there were any, it is also what it is compared by, so that a start,
-    /// which has only this, compares the same.
-    fn of(object: &Value) -> Result<(Self, Option<Value>), Rejection> {
-        let mut bytes = object::kept(object);
-        let redactions = redact::redact(&mut bytes, &[]);
-        let media_type = intake::media_type("application/json", redactions)?;
-        let read = |bytes: &[u8]| serde_json::from_slice(bytes).map_err(|error| Rejection::json(&error));
-        let redacted = if redactions > 0 { Some(read(&bytes)?) } else { None };
-        Ok((Self { media_type, bytes }, redacted))
-    }
 }
 
 struct Follower {
