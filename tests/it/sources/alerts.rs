@@ -64,7 +64,7 @@ fn alertmanager_names_what_is_wrong() {
     refuses("/alerts/1/startsAt", json!("2027-01-01T00:00:00Z"), Reason::FutureTime, "alerts[1].occurred_at");
     refuses("/alerts/1/status", json!("pending"), Reason::BadField, "alerts[1].status");
     of("alertmanager").refuses(b"{\"version\":\"4\"}", Reason::MissingField, Some("alerts"));
-    of("alertmanager").refuses(b"{\"version\":\"4\",\"alerts\":{}}", Reason::BadField, None);
+    of("alertmanager").refuses(b"{\"version\":\"4\",\"alerts\":{}}", Reason::BadField, Some("alerts"));
     // Before 0.19 there was no fingerprint: it is worked out as Prometheus does.
     let (old, new) =
         (changed(PATH, "/alerts/0/fingerprint", Value::Null), changed(PATH, "/alerts/0/fingerprint", json!("")));
