@@ -12,8 +12,8 @@ use super::document::{self, Body, Incoming, Understood};
 use super::registry::TagBook;
 use super::upload::About;
 use super::{
-    Counters, Delivery, Events, Headers, Reason, Recorded, Rejection, SYSTEMS, Settings, System, Targets,
-    cloudevents, redact, webhook,
+    Counters, Delivery, Events, Headers, Reason, Recorded, Rejection, SYSTEMS, Settings, System, Targets, cloudevents,
+    redact, webhook,
 };
 use crate::event::{EvidenceRef, MediaType, Source, Timestamp};
 use crate::ledger::{self, Ledger, SMALL_BLOB_MAX, SmallBlob};

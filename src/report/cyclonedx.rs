@@ -50,7 +50,7 @@ fn read(document: &Document<'_>, given: &Given, details: &mut dyn Details) -> Re
 /// [`Reason::UnsupportedVersion`], [`Reason::BadDigest`], and what [`Document::json_seed`] has against it.
 pub(super) fn fold(document: &Document<'_>, details: &mut dyn Details) -> Result<Bom, Rejection> {
     let mut fold = Fold { wanted: details.wanted(), details, trail: Trail::default(), seen: Seen::default() };
-    let outcome = document.json_seed(Top(&mut fold));
+    let outcome = document.json_seed_untraced(Top(&mut fold));
     let Fold { trail, seen, .. } = fold;
     outcome.map_err(|rejection| trail.end(rejection))?;
     seen.bom(VERSIONS)

@@ -95,7 +95,7 @@ pub(super) fn fold(document: &Document<'_>, details: &mut dyn Details) -> Result
         described: BTreeSet::new(),
         candidates: Vec::new(),
     };
-    let outcome = document.json_seed(Top(&mut fold));
+    let outcome = document.json_seed_untraced(Top(&mut fold));
     let Fold { trail, spdx_version, namespace, creation, packages, described, candidates, .. } = fold;
     outcome.map_err(|rejection| trail.end(rejection))?;
     let spdx_version = spdx_version.ok_or_else(|| Rejection::missing("spdxVersion"))?;

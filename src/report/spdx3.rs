@@ -47,7 +47,7 @@ fn read(document: &Document<'_>, given: &Given, details: &mut dyn Details) -> Re
         described: Vec::new(),
         candidates: Vec::new(),
     };
-    let outcome = document.json_seed(Top(&mut fold));
+    let outcome = document.json_seed_untraced(Top(&mut fold));
     let trail = std::mem::take(&mut fold.trail);
     outcome.map_err(|rejection| trail.end(rejection))?;
     fold.bom()?.report(given)

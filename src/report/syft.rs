@@ -43,7 +43,7 @@ fn recognise(sketch: &Sketch) -> bool {
 fn read(document: &Document<'_>, given: &Given, details: &mut dyn Details) -> Result<Report, Rejection> {
     let mut fold =
         Fold { details, trail: Trail::default(), artifacts: None, source: None, descriptor: None, schema: None };
-    let outcome = document.json_seed(Top(&mut fold));
+    let outcome = document.json_seed_untraced(Top(&mut fold));
     let Fold { trail, artifacts, source, descriptor, schema, .. } = fold;
     outcome.map_err(|rejection| trail.end(rejection))?;
     let components = artifacts.ok_or_else(|| Rejection::missing("artifacts"))?;

@@ -45,6 +45,8 @@ impl std::fmt::Debug for System {
 /// Every system, each with its own file.
 pub const SYSTEMS: &[&System] = &[
     &alertmanager::SYSTEM,
+    // Before Argo CD's notifications, which may hold a whole Application, too: an object by itself was not notified of.
+    &super::kubernetes::SYSTEM,
     &argocd::SYSTEM,
     &flux::SYSTEM,
     &github::SYSTEM,
@@ -55,7 +57,6 @@ pub const SYSTEMS: &[&System] = &[
     &pagerduty::SYSTEM,
     &statuspage::SYSTEM,
     &super::cloudevents::SYSTEM,
-    &super::kubernetes::SYSTEM,
 ];
 
 /// Longest URL, in bytes, that is taken from a payload.

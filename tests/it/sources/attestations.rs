@@ -32,7 +32,6 @@ const FIXTURES: &[(&str, bool)] = &[
     ("attestations/sigstore/managed-key-happy-path.json", true),
     ("attestations/sigstore/npm-provenance-bundle-0.1.json", true),
     ("attestations/sigstore/rekor2-happy-path.json", true),
-    ("trivy/cosign-vuln-predicate.json", false),
 ];
 
 #[test]

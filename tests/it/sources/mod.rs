@@ -124,7 +124,7 @@ impl Try<'_> {
     /// That a fixture cut off at any byte, or with any byte changed, never panics; whether it is taken is another matter.
     pub fn never_panics(&self, path: &str) {
         let bytes = fixture(path);
-        let step = if crate::support::rig::slow() { 1 } else { (bytes.len() / 400).max(1) };
+        let step = if crate::support::rig::slow() { 1 } else { (bytes.len() / 150).max(1) };
         for end in (0..bytes.len()).step_by(step) {
             let _taken = self.lines(&bytes[..end]).is_ok();
             let mut changed = bytes.clone();

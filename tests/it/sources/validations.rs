@@ -48,5 +48,5 @@ fn a_validation_needs_its_target_and_something_measured() {
     let body = |text: &str| text.as_bytes().to_vec();
     Try::default().refuses(&body(HANDLED), Reason::NoSubject, Some("environment"));
     tried(None).refuses(br#"{"root_group":{},"metrics":{}}"#, Reason::MissingField, Some("metrics.http_reqs.count"));
-    tried(None).refuses(&body(&HANDLED.replace("\"metrics\":{", "\"metrics\":[")), Reason::BadField, None);
+    tried(None).refuses(&body(&HANDLED.replace("\"metrics\":{", "\"metrics\":[")), Reason::BadField, Some("metrics"));
 }
