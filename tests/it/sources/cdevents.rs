@@ -206,7 +206,11 @@ fn refusals_name_the_field() {
         event["context"]["specversion"] = json!("0.6.0");
     });
     refuses(Reason::MissingField, "context.type", &|event| event["context"]["type"] = Value::Null);
+}
 
+#[test]
+fn refusals_of_the_envelope_name_the_field() {
+    let whole: Value = serde_json::from_slice(&fixture("cdevents/conformance/service_deployed.json")).unwrap();
     let refuses = |reason: Reason, field: Option<&str>, body: &str| {
         Try { source: Some("cloudevents"), ..Try::default() }.refuses(body.as_bytes(), reason, field);
     };

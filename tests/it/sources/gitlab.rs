@@ -161,6 +161,8 @@ fn a_merge_request_is_reviewed_and_merged_by_whom_its_body_names() {
 fn states_decide_what_a_pipeline_a_job_and_a_deployment_become() {
     let kind = |path: &str, at: &str, word: &str| {
         let (told, over) = events(&changed(path, &[(at, json!(word))]));
+        // Values of variables are blackened, whatever the state.
+        let over = over.trim_end_matches("\nredactions: 1").to_owned();
         told.first().map_or(over, |event| format!("{} {}", event["type"], event["data"]["conclusion"]).replace('"', ""))
     };
     let (pipeline, job, deployment) = ("gitlab/pipeline.json", "gitlab/job.json", "gitlab/deployment.json");
