@@ -147,7 +147,7 @@ fn understood(
     kept.push(rest)?;
     let media_type = intake::media_type(format.media_type, redactions)?;
     let (report, body) = kept.read(media_type, &Reading { format, incoming }, details)?;
-    let kind = incoming.kind.or_else(|| format.kinds.first().copied()).unwrap_or(Kind::Scan);
+    let kind = incoming.kind.unwrap_or_else(|| format.kind(incoming.about.environment.is_some()));
     let events = upload::events(kind, incoming.about, report, body.reference(), incoming.received_at)?;
     let source = upload::source(incoming.about)?;
     Ok(Understood { format, events, source, redactions, body })

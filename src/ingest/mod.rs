@@ -22,6 +22,7 @@ mod registry;
 mod settings;
 mod target;
 pub mod upload;
+mod validation;
 pub mod webhook;
 
 pub use crate::report::{Kind, Reason, Rejection};

@@ -6,7 +6,7 @@ use super::upload::{self, About};
 use super::webhook::{SYSTEMS, system};
 use super::{Events, Headers, Hook, Reason, Rejection, Targets, intake, redact};
 use crate::event::{EvidenceRef, Timestamp};
-use crate::report::{self, Details, Document, FORMATS, Format, Given, Kind, Sketch};
+use crate::report::{self, Details, Document, FORMATS, Format, Given, Sketch};
 
 /// What a payload is.
 #[derive(Debug, Clone, Copy)]
@@ -66,7 +66,7 @@ pub fn normalise(input: &Input<'_>, details: &mut dyn Details) -> Result<Normali
             let exit_code = input.about.exit_code;
             let given = Given { document: evidence.blake3.clone(), exit_code, received_at: input.received_at };
             let report = (format.read)(&Document::bytes(&body), &given, details)?;
-            let kind = format.kinds.first().copied().unwrap_or(Kind::Scan);
+            let kind = format.kind(input.about.environment.is_some());
             let events = upload::events(kind, input.about, report, &evidence, input.received_at)?;
             Ok(Normalised { payload, events, redactions })
         }

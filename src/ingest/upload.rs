@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::{Events, Reason, Rejection, TagSeen};
+use super::{Events, Reason, Rejection, TagSeen, validation};
 use crate::event::{
     Correlation, Data, Dedup, Digest, Draft, EvidenceRef, GitOid, Hex32, Source, StreamName, Subject, Timestamp,
 };
@@ -90,6 +90,9 @@ pub fn events(
     for stream in streams {
         for (n, fact) in report.facts.iter().enumerate() {
             let mut fact = fact.clone();
+            if kind == Kind::Validation {
+                fact = validation::of(fact);
+            }
             complete(&mut fact, about, &report, commit.as_ref(), repository.as_ref(), &evidence.blake3);
             if matches!(&fact, Data::ArtifactPublished(fact) if fact.name.is_empty()) {
                 let what = "name the artifact with its registry: ghcr.io/acme/churn-api";

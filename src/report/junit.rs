@@ -15,7 +15,7 @@ pub(super) const FORMAT: Format = Format {
     name: "junit",
     about: "JUnit XML of any producer",
     versions: "any",
-    kinds: &[Kind::Tests, Kind::Check],
+    kinds: &[Kind::Tests, Kind::Check, Kind::Validation],
     media_type: "application/xml",
     recognise,
     // Gitleaks puts its JSON into the text of failures.

@@ -229,6 +229,16 @@ pub struct Report {
     pub facts: Vec<Data>,
 }
 
+impl Format {
+    /// What a document of this form is taken as where nobody says it: a validation where a target is named, else the first
+    /// of its kinds.
+    #[must_use]
+    pub fn kind(&self, of_target: bool) -> Kind {
+        let validation = self.kinds.iter().find(|kind| of_target && **kind == Kind::Validation);
+        validation.or(self.kinds.first()).copied().unwrap_or(Kind::Scan)
+    }
+}
+
 /// The format of that name.
 ///
 /// # Errors

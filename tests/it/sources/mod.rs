@@ -16,6 +16,7 @@ mod github;
 mod gitlab;
 mod notifications;
 mod outgoing;
+mod readme;
 mod real_tools;
 mod registry;
 mod sboms;

@@ -50,3 +50,16 @@ fn a_validation_needs_its_target_and_something_measured() {
     tried(None).refuses(br#"{"root_group":{},"metrics":{}}"#, Reason::MissingField, Some("metrics.http_reqs.count"));
     tried(None).refuses(&body(&HANDLED.replace("\"metrics\":{", "\"metrics\":[")), Reason::BadField, Some("metrics"));
 }
+
+#[test]
+fn tests_of_what_runs_are_a_validation() {
+    let line = tried(None).lines(&super::fixture("pytest/itsdangerous.junit.xml")).unwrap();
+    let event: serde_json::Value = serde_json::from_str(line.trim()).unwrap();
+    assert_eq!((&event["type"], &event["stream"]), (&"validation.finished".into(), &"target/staging/api".into()));
+    let data = &event["data"];
+    assert_eq!(
+        (&data["kind"], &data["checks_failed"], &data["conclusion"]),
+        (&"smoke".into(), &0.into(), &"success".into())
+    );
+    assert!(data["checks_total"].as_u64().unwrap() > 0 && data["report"].is_string());
+}
