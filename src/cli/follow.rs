@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use tokio::sync::broadcast::{self, error::RecvError};
+use tokio::sync::broadcast::{
+    self,
+    error::{RecvError, TryRecvError},
+};
 
 use super::Settings;
 use super::access::Access;
@@ -107,6 +110,8 @@ pub(super) async fn follow(
             () = tokio::time::sleep(wait) => {}
             () = told(&mut news, name.as_ref()) => {}
         }
+        // One look sees all that came until now.
+        while !matches!(news.try_recv(), Err(TryRecvError::Empty | TryRecvError::Closed)) {}
     }
 }
 

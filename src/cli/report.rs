@@ -184,6 +184,10 @@ async fn local(ledger: Ledger, settings: ingest::Settings, read: Understood) -> 
 
 async fn remote(mut client: LedgerServiceClient<Channel>, read: Understood) -> Result<Vec<Told>, Exit> {
     let Understood { events, body, .. } = read;
+    for tag in &events.tags {
+        let (name, tag) = (&tag.name, &tag.tag);
+        tracing::warn!("what {name}:{tag} names is recorded only by the server's own POST /v1/evidence");
+    }
     let reference = body.reference().clone();
     match body {
         Body::Small(blob) => {

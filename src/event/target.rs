@@ -585,8 +585,8 @@ payload! {
         command: Option<Correlation>,
         /// Names of the fields that the request set, as paths: `spec.replicas`, `operation.sync`; at most 50.
         fields: Option<Vec<String>>,
-        /// The groups the user was in; at most 20.
-        groups: Option<Vec<String>>,
+        /// The groups the user was in; at most 20. Some identity providers name groups by e-mail addresses.
+        groups: Option<Vec<Private>>,
         /// The images that the request asked for; at most 100.
         images: Option<Vec<Image>>,
         /// Whom the user acted for, where it impersonated somebody.

@@ -7,11 +7,14 @@ use serde_json::Value;
 use crate::event::target::{DigestOrigin, Image, ImageEdit};
 use crate::report::value;
 
-/// Largest file that is looked into. Values of real charts have some 100 KiB.
-const FILE_BYTES_MAX: usize = 1 << 20;
+/// Largest file, in bytes, that is looked into. Values of real charts have some 100 KiB.
+pub const FILE_BYTES_MAX: usize = 1 << 20;
 
 /// Keys and images of one edit that are told; more are cut, as the event has room for so many.
 const TOLD_MAX: usize = 50;
+
+/// Bytes of the keys of one file that are told.
+const KEYS_BYTES_MAX: usize = 4 << 10;
 
 /// What a file asks for, by path of the key.
 #[derive(Debug, Default)]
@@ -39,6 +42,11 @@ pub fn compare(before: Option<&[u8]>, after: Option<&[u8]>) -> Edit {
     keys.sort();
     keys.dedup();
     keys.truncate(TOLD_MAX);
+    let mut bytes = 0;
+    keys.retain(|key| {
+        bytes += key.len();
+        bytes <= KEYS_BYTES_MAX
+    });
     let mut at: Vec<&String> = before.images.keys().chain(after.images.keys()).collect();
     at.sort();
     at.dedup();
@@ -65,11 +73,18 @@ fn desired(file: Option<&[u8]>) -> Option<Desired> {
 /// Deepest nesting that is looked into; the reader itself refuses more than about as much.
 const DEPTH_MAX: usize = 100;
 
+/// Longest path of a key that is told; what lies deeper goes by its beginning.
+const PATH_BYTES_MAX: usize = 200;
+
+/// Most scalars and images of a file that are compared.
+const SCALARS_MAX: usize = 20_000;
+
 impl Desired {
     fn walk(&mut self, path: &str, value: &Value, depth: usize) {
-        if depth > DEPTH_MAX {
+        if depth > DEPTH_MAX || self.scalars.len() + self.images.len() > SCALARS_MAX {
             return;
         }
+        let path = path.get(..path.floor_char_boundary(PATH_BYTES_MAX)).unwrap_or_default();
         match value {
             Value::Object(members) => {
                 if let Some(image) = image_of(members) {
@@ -100,7 +115,7 @@ impl Desired {
                 {
                     self.images.insert(path.to_owned(), image);
                 }
-                self.scalars.insert(value::cut(path, 200), value::cut(&text, 400));
+                self.scalars.insert(path.to_owned(), value::cut(&text, 400));
             }
         }
     }
@@ -142,11 +157,16 @@ fn image_of(members: &serde_json::Map<String, Value>) -> Option<Image> {
     })
 }
 
+/// Longest tag that a registry takes (OCI distribution specification).
+const TAG_BYTES_MAX: usize = 128;
+
 /// `v1@sha256:...`, as some charts write the digest into the tag.
 fn split_tag(tag: &str) -> (Option<String>, Option<crate::event::Digest>) {
     match tag.split_once('@') {
-        Some((tag, digest)) => (Some(tag.to_owned()).filter(|tag| !tag.is_empty()), value::digest("tag", digest).ok()),
-        None => (Some(value::cut(tag, 200)), None),
+        Some((tag, digest)) => {
+            (Some(value::cut(tag, TAG_BYTES_MAX)).filter(|tag| !tag.is_empty()), value::digest("tag", digest).ok())
+        }
+        None => (Some(value::cut(tag, TAG_BYTES_MAX)), None),
     }
 }
 
@@ -163,10 +183,11 @@ pub fn image_in(text: &str) -> Option<Image> {
     };
     let slash = rest.rfind('/').map_or(0, |at| at + 1);
     let (name, tag) = match rest.get(slash..)?.split_once(':') {
-        Some((last, tag)) => (format!("{}{last}", rest.get(..slash)?), Some(tag.to_owned())),
+        Some((last, tag)) => (format!("{}{last}", rest.get(..slash)?), Some(value::cut(tag, TAG_BYTES_MAX))),
         None => (rest.to_owned(), None),
     };
     let digest_origin = digest.as_ref().map(|_| DigestOrigin::Manifest);
+    let name = value::cut(&name, 512);
     (!name.is_empty()).then_some(Image { digest, digest_origin, name, tag })
 }
 

@@ -45,7 +45,7 @@ pub(super) struct Inner {
     body_bytes_max: usize,
     document_bytes_max: u64,
     /// How many documents may be read at once: each may hold what [`super::document`] keeps in memory.
-    documents: tokio::sync::Semaphore,
+    documents: Arc<tokio::sync::Semaphore>,
     counters: Counters,
     /// Held from a decision about tags until what was decided is recorded.
     pub(super) tags: Mutex<TagBook>,
@@ -108,7 +108,7 @@ impl Intake {
             targets: Targets::new(settings.targets)?,
             body_bytes_max: settings.body_bytes_max,
             document_bytes_max: settings.document_bytes_max,
-            documents: tokio::sync::Semaphore::new(DOCUMENTS_MAX),
+            documents: Arc::new(tokio::sync::Semaphore::new(DOCUMENTS_MAX)),
             counters: Counters::default(),
             tags: Mutex::default(),
             repositories: broadcast::channel(1_000).0,
@@ -213,12 +213,14 @@ impl Intake {
         let unread = |refusal| ("document", refusal);
         let ledger = &self.inner.ledger;
         let closed = |_| unread(ledger::Error::Internal("no documents are read any more".to_owned()).into());
-        let _permit = self.inner.documents.acquire().await.map_err(closed)?;
+        let permit = self.inner.documents.clone().acquire_owned().await.map_err(closed)?;
         let evidence = ledger.evidence().clone();
         let received_at = ledger.clock().now();
         let bytes_max = self.inner.document_bytes_max;
         let span = tracing::Span::current();
         let reading = tokio::task::spawn_blocking(move || {
+            // Also when the sender has gone away and nobody waits any more.
+            let _permit = permit;
             let memory_bytes_max = document::MEMORY_BYTES_MAX;
             let incoming = Incoming { kind, about: &about, received_at, bytes_max, memory_bytes_max };
             span.in_scope(|| document::read(reader, &incoming, &evidence, &mut ()))
@@ -255,8 +257,14 @@ impl Intake {
             hook.system.authentication.check(&hook.secrets, headers, &body)?;
         }
         let received_at = self.inner.ledger.clock().now();
-        let taken = opened(hook, headers, body, self.inner.body_bytes_max)?;
-        let events = normalised(hook, headers, &taken, received_at, &self.inner.targets)?;
+        let (taken, events) = if body.len() > INLINE_BYTES_MAX {
+            let (inner, hook, headers) = (self.inner.clone(), hook.clone(), headers.clone());
+            let reading = tokio::task::spawn_blocking(move || understood(&inner, &hook, &headers, body, received_at));
+            let failed = |error| ledger::Error::Internal(format!("the reading of a delivery failed: {error}"));
+            reading.await.map_err(failed)??
+        } else {
+            understood(&self.inner, hook, headers, body, received_at)?
+        };
         let (redactions, reference) = (taken.redactions, taken.evidence.clone());
         let mut small = Vec::new();
         if !events.drafts.is_empty() || !events.tags.is_empty() {
@@ -280,6 +288,29 @@ impl Intake {
         self.inner.ledger.evidence().put(reference.media_type.clone(), &bytes).await?;
         Ok(None)
     }
+}
+
+/// Largest body that is read on the thread that serves its connection: that takes less than to hand it over.
+const INLINE_BYTES_MAX: usize = 64 << 10;
+
+/// Most events of one delivery. The largest push has some 2,000 commits.
+const EVENTS_MAX: usize = 10_000;
+
+/// Opens a body and makes events of it.
+fn understood(
+    inner: &Inner,
+    hook: &Hook,
+    headers: &Headers,
+    body: Bytes,
+    received_at: Timestamp,
+) -> Result<(Taken, Events), Rejection> {
+    let taken = opened(hook, headers, body, inner.body_bytes_max)?;
+    let events = normalised(hook, headers, &taken, received_at, &inner.targets)?;
+    if events.drafts.len() > EVENTS_MAX {
+        let what = format!("{} events at once, and at most {EVENTS_MAX} are taken", events.drafts.len());
+        return Err(Rejection::new(Reason::TooLarge, what));
+    }
+    Ok((taken, events))
 }
 
 /// A body as it is kept.

@@ -1,5 +1,7 @@
 //! From events that were made to events that are recorded: what is known already, and what tags mean.
 
+use std::collections::HashSet;
+
 use bytes::Bytes;
 use tokio::sync::MutexGuard;
 
@@ -59,18 +61,15 @@ impl Intake {
             (false, true) => Again::FirstStands,
             (false, false) => Again::Conflict,
         };
-        let mut recorded = Vec::new();
-        if !events.drafts.is_empty() {
-            recorded = self.append(events.drafts, small, again).await?;
+        let mut drafts = events.drafts;
+        // Held until what is decided by it is recorded, together with all else.
+        let book = if events.tags.is_empty() { None } else { Some(self.tags().await?) };
+        if let Some(book) = &book {
+            let tags = book.drafts(events.tags, source, evidence);
+            drafts.extend(tags.map_err(|error| Refusal::Rejected(error.into()))?);
         }
-        if !events.tags.is_empty() {
-            let mut book = self.tags().await?;
-            let draft = |error| ledger::Error::Draft { index: 0, error };
-            let drafts = book.drafts(events.tags, source, evidence).map_err(draft)?;
-            if !drafts.is_empty() {
-                recorded.extend(self.append(drafts, small, Again::FirstStands).await?);
-            }
-        }
+        let recorded = if drafts.is_empty() { Vec::new() } else { self.append(drafts, small, again).await? };
+        drop(book);
         for url in events.repositories {
             // An error means that nobody polls.
             let _nobody = self.inner.repositories.send(url).is_err();
@@ -85,8 +84,7 @@ impl Intake {
     pub async fn append_new(&self, drafts: Vec<Draft>) -> Result<Vec<Recorded>, ledger::Error> {
         self.append(drafts, &[], Again::FirstStands).await.map_err(|refusal| match refusal {
             Refusal::Ledger(error) => error,
-            // Only content that is compared is rejected here, and this compares none.
-            Refusal::Rejected(rejection) => ledger::Error::Internal(rejection.to_string()),
+            Refusal::Rejected(rejection) => ledger::Error::invalid("dedup", rejection.to_string()),
         })
     }
 
@@ -118,7 +116,8 @@ impl Intake {
         let mut rest: Vec<usize> = (0..drafts.len()).collect();
         loop {
             let sent: Vec<Draft> = rest.iter().filter_map(|n| drafts.get(*n)).cloned().collect();
-            let named = |blob: &&SmallBlob| sent.iter().any(|draft| draft.evidence.contains(blob.reference()));
+            let named: HashSet<&EvidenceRef> = sent.iter().flat_map(|draft| &draft.evidence).collect();
+            let named = |blob: &&SmallBlob| named.contains(blob.reference());
             let small: Vec<SmallBlob> = small.iter().filter(named).cloned().collect();
             match self.inner.ledger.append_with(sent, &small).await {
                 Ok(acknowledged) => {
@@ -163,6 +162,7 @@ impl Intake {
                 }
                 continue;
             };
+            self.same_fact(draft, position).await?;
             if let Again::SameContent(evidence) = again
                 && let Some((_, bytes)) = evidence.get(n)
             {
@@ -171,6 +171,20 @@ impl Intake {
             *slot = Some(Recorded::of(draft, position, id, true));
         }
         Ok(new)
+    }
+
+    /// That what is known under a draft's key is of its type and in its stream: in other words it may be, but not something
+    /// else.
+    async fn same_fact(&self, draft: &Draft, position: Position) -> Result<(), Refusal> {
+        let leaf = self.inner.ledger.blocking(move |ledger| ledger.leaf(position.0)).await?;
+        let corrupt = |error: event::Error| ledger::Error::Corrupt(format!("event {position}: {error}"));
+        let known = event::Recorded::parse(leaf).map_err(corrupt)?;
+        let event_type = draft.data.event_type().map(|kind| kind.as_str()).unwrap_or_default();
+        if known.envelope().type_name != event_type || known.envelope().stream != draft.stream {
+            let what = format!("the same key was recorded for something else, as event {position}");
+            return Err(Rejection::new(Reason::Conflict, what).into());
+        }
+        Ok(())
     }
 
     /// That the evidence of an event says the same as these bytes. Evidence that was erased says nothing any more.

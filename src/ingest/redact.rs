@@ -175,6 +175,9 @@ mod tests {
     fn keys_urls_headers_and_named_values_are_blackened() {
         for (text, wanted) in [
             ("https://jane:hunter2@host/x.git", "https://jane:*******@host/x.git"),
+            (r#"{"name":"db.password","value":"hunter2"}"#, r#"{"name":"db.password","value":"*******"}"#),
+            (r#"{"values":"pg:\n  password: hunter2x\n"}"#, r#"{"values":"pg:\n  password: ********\n"}"#),
+            (r#""Authorization":["Basic amFuZTpodW50ZXIy"]"#, r#""Authorization":["Basic ****************"]"#),
             ("Authorization: Basic amFuZTpodW50ZXIy\r\nX: y", "Authorization: Basic ****************\r\nX: y"),
             ("authorization: token 0123456789abcdef", "authorization: token ****************"),
             (r#"{"Password" : "hunt\"er2","b":1}"#, r#"{"Password" : "*********","b":1}"#),
@@ -185,9 +188,15 @@ mod tests {
         ] {
             assert_eq!(redacted(text, &[]), (wanted.to_owned(), 1), "{text}");
         }
-        let pem = |body: &str| format!("a -----BEGIN RSA PRIVATE KEY-----{body}-----END RSA PRIVATE KEY----- b");
-        assert_eq!(redacted(&pem("\\nMIIEpAIBAAKC+/=\\n"), &[]).0, pem(&"*".repeat(19)));
-        assert_eq!(redacted(&pem("\nMIIE\n"), &[]).0, pem("\n****\n"));
+        let pem = |body: &str, dashes: &str| {
+            format!("-----BEGIN RSA PRIVATE KEY-----{body}{dashes}END RSA PRIVATE KEY----- b")
+        };
+        let blackened = |body: &str| redacted(&pem(body, "-----"), &[]).0;
+        assert_eq!(blackened("\\nMIIEpAIBAAKC+/=\\n"), pem(&"*".repeat(19), "*****"));
+        assert_eq!(blackened("\nMIIE\n"), pem("\n****\n", "*****"));
+        assert_eq!(blackened("\nProc-Type: 4\nMI\n"), pem("\n************\n**\n", "*****"));
+        let pgp = "-----BEGIN PGP PRIVATE KEY BLOCK-----\nlQOY\n-----END";
+        assert_eq!(redacted(pgp, &[]).0, "-----BEGIN PGP PRIVATE KEY BLOCK-----\n****\n*****END");
         let member = r#"{"Match":"x = \"y\"","Other":"Match"}"#;
         assert_eq!(redacted(member, &["Match"]).0, r#"{"Match":"*********","Other":"Match"}"#);
     }

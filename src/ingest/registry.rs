@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use super::TagSeen;
 use crate::event::artifact::TagRepointed;
-use crate::event::{Data, Digest, Draft, EvidenceRef, Recorded, Source, StreamName, Timestamp};
+use crate::event::{Data, Dedup, Digest, Draft, EvidenceRef, Recorded, Source, StreamName, Timestamp};
 use crate::ledger::{Error, Filter, Ledger, PageLimit, Result};
 
 /// What the ledger knows of tags: a fold of its `tag.repointed`, caught up before each use. Whoever decides by it must
@@ -50,25 +50,29 @@ impl TagBook {
     /// # Errors
     /// For a name that does not fit into an event.
     pub(super) fn drafts(
-        &mut self,
+        &self,
         seen: Vec<TagSeen>,
         source: &Source,
         evidence: &EvidenceRef,
     ) -> Result<Vec<Draft>, crate::event::Error> {
-        let mut drafts = Vec::new();
+        let mut drafts: Vec<Draft> = Vec::new();
         for TagSeen { name, tag, digest, at } in seen {
-            let key = (name.clone(), tag.clone());
-            let known = self.tags.get(&key);
+            if tag.len() > 128 || name.len() > 512 {
+                return Err(crate::event::Error::field("tag", "a tag has at most 128 bytes, and a name 512"));
+            }
+            let known = self.tags.get(&(name.clone(), tag.clone()));
             if known.is_some_and(|(known, _)| *known == digest) {
                 continue;
             }
             // What is told late says what was so then, and nothing of what followed on what.
             let before = known.filter(|(_, known_at)| *known_at <= at).map(|(known, _)| known.clone());
             let stream = StreamName::of("artifact", &[digest.as_str()])?;
-            let dedup = blake3::hash(format!("{name}:{tag}@{digest}").as_bytes()).to_hex();
-            let dedup = format!("tag:{}:{}", dedup.get(..16).unwrap_or_default(), evidence.blake3).parse()?;
-            if known.is_none_or(|(_, known_at)| *known_at <= at) {
-                self.tags.insert(key, (digest, at));
+            // A tag may go back and forth between two digests, by the same evidence.
+            let from = before.as_ref().map(Digest::as_str).unwrap_or_default();
+            let dedup = blake3::hash(format!("{name}:{tag}@{digest} {from} {at}").as_bytes()).to_hex();
+            let dedup: Dedup = format!("tag:{}:{}", dedup.get(..16).unwrap_or_default(), evidence.blake3).parse()?;
+            if drafts.iter().any(|draft| draft.dedup == dedup) {
+                continue;
             }
             let data = TagRepointed { before, name, observed_between: None, tag };
             let mut draft = Draft::new(data, stream, source.clone(), dedup, at);
@@ -90,7 +94,15 @@ mod tests {
         let mut book = TagBook::default();
         let mut seen = |tag: &str, n: u8, at: &str| {
             let seen = TagSeen { name: "h/a".into(), tag: tag.into(), digest: digest(n), at: at.parse().unwrap() };
-            let drafts = book.drafts(vec![seen], &"github".parse().unwrap(), &evidence).unwrap();
+            let drafts = book.drafts(vec![seen.clone()], &"github".parse().unwrap(), &evidence).unwrap();
+            // What is recorded is read back before the next decision.
+            for draft in &drafts {
+                let Data::TagRepointed(data) = &draft.data else { panic!("{draft:?}") };
+                let known = book.tags.entry((data.name.clone(), data.tag.clone())).or_insert((digest(n), seen.at));
+                if seen.at >= known.1 {
+                    *known = (digest(n), seen.at);
+                }
+            }
             drafts
                 .into_iter()
                 .map(|draft| match draft.data {

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::{Events, Reason, Rejection, TagSeen, validation};
+use super::{Events, Reason, Rejection, TagSeen, redact, validation};
 use crate::event::{
     Correlation, Data, Dedup, Digest, Draft, EvidenceRef, GitOid, Hex32, Source, StreamName, Subject, Timestamp,
 };
@@ -75,6 +75,7 @@ pub fn events(
     evidence: &EvidenceRef,
     received_at: Timestamp,
 ) -> Result<Events, Rejection> {
+    let about = &blackened(about)?;
     let occurred_at = report.generated_at.or(about.at).unwrap_or(received_at);
     value::not_ahead("generated_at", occurred_at, received_at)?;
     let repository = about.repository.as_deref().map(repository_stream).transpose()?;
@@ -98,7 +99,7 @@ pub fn events(
                 let what = "name the artifact with its registry: ghcr.io/acme/churn-api";
                 return Err(Rejection::new(Reason::NoSubject, what).at("name"));
             }
-            let dedup = dedup(about, &report, &stream, &evidence.blake3, n, occurred_at)?;
+            let dedup = dedup(kind, about, &report, &stream, &evidence.blake3, n, occurred_at)?;
             let mut draft = Draft::new(fact, stream.clone(), source.clone(), dedup, occurred_at);
             draft.actor.clone_from(&about.actor);
             draft.correlation.clone_from(&about.correlation);
@@ -204,7 +205,67 @@ fn target(about: &About) -> Result<StreamName, Rejection> {
     Ok(StreamName::of("target", &[&environment, &service])?)
 }
 
+/// What is said of a document may hold a secret as well, and stands in an event that cannot be erased: texts are blackened,
+/// and a URL loses its user.
+fn blackened(about: &About) -> Result<About, Rejection> {
+    let clean = |text: &Option<String>| {
+        text.as_ref().map(|text| {
+            let mut bytes = text.clone().into_bytes();
+            redact::redact(&mut bytes, &[]);
+            String::from_utf8_lossy(&bytes).into_owned()
+        })
+    };
+    let tag = about.tag.as_deref();
+    let is_tag = |tag: &str| {
+        (1..=128).contains(&tag.len()) && tag.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+    };
+    if tag.is_some_and(|tag| !is_tag(tag)) {
+        return Err(Rejection::new(Reason::BadField, "no tag of a registry: 1 to 128 of A-Z a-z 0-9 . _ -").at("tag"));
+    }
+    let bounded = |field: &'static str, text: &Option<String>| match text {
+        Some(text) if text.len() > TEXT_BYTES_MAX => {
+            let what = format!("{} bytes, and at most {TEXT_BYTES_MAX} are taken", text.len());
+            Err(Rejection::new(Reason::BadField, what).at(field))
+        }
+        _ => Ok(()),
+    };
+    for (field, text) in [
+        ("name", &about.name),
+        ("run", &about.run),
+        ("branch", &about.branch),
+        ("change", &about.change),
+        ("platform", &about.platform),
+        ("filters", &about.filters),
+        ("url", &about.url),
+    ] {
+        bounded(field, text)?;
+    }
+    let url = about.url.as_deref().map(super::git::without_password);
+    let filters = clean(&about.filters).map(|flags| without_values(&flags));
+    Ok(About { filters, name: clean(&about.name), url: clean(&url), ..about.clone() })
+}
+
+/// Flags of a tool, without the values of those that take who asks and what opens.
+fn without_values(flags: &str) -> String {
+    let opens = |flag: &str| {
+        let flag = flag.to_ascii_lowercase();
+        flag.starts_with('-')
+            && ["password", "token", "secret", "key", "user", "username"].iter().any(|end| flag.ends_with(end))
+    };
+    let mut value_follows = false;
+    let words = flags.split_whitespace().map(|word| {
+        let black = std::mem::replace(&mut value_follows, opens(word));
+        if black { "*".repeat(word.len()) } else { word.to_owned() }
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+/// Longest text that is said of a document. Seven of them fit into an event.
+const TEXT_BYTES_MAX: usize = 2048;
+
+#[expect(clippy::too_many_arguments, reason = "all that tells two facts apart")]
 fn dedup(
+    kind: Kind,
     about: &About,
     report: &Report,
     stream: &StreamName,
@@ -217,7 +278,17 @@ fn dedup(
         (None, _) if report.generated_at.is_some() => "as it says".to_owned(),
         (None, _) => occurred_at.to_string(),
     };
-    let key = format!("{stream} {} {when}", about.platform.as_deref().unwrap_or_default());
+    // The clean output of two tools is often the same: what it was taken for, and is said to be about, is part of the key.
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    let commit = about.commit.as_ref().map(ToString::to_string).unwrap_or_default();
+    let key = format!(
+        "{kind} {} {stream} {commit}\n{}\n{}\n{}\n{}\n{when}",
+        report.format,
+        text(&about.platform),
+        text(&about.name),
+        text(&about.branch),
+        text(&about.change),
+    );
     let key = blake3::hash(key.as_bytes()).to_hex();
     Ok(format!("report:{document}:{}#{n}", key.get(..16).unwrap_or_default()).parse::<Dedup>()?)
 }

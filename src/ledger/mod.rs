@@ -561,14 +561,16 @@ fn not_ours(drafts: &[Draft]) -> Result<()> {
 
 /// Small evidence, with the events that name it.
 fn packed(drafts: &[Draft], given: &[SmallBlob]) -> Result<Vec<(Vec<usize>, PackedBlob)>> {
-    let pack = |blob: &SmallBlob| {
-        let names = |draft: &Draft| draft.evidence.contains(blob.reference());
-        let named: Vec<usize> = drafts.iter().enumerate().filter(|(_, draft)| names(draft)).map(|(n, _)| n).collect();
-        if named.is_empty() {
+    let mut naming: HashMap<&event::EvidenceRef, Vec<usize>> = HashMap::new();
+    for (n, draft) in drafts.iter().enumerate() {
+        draft.evidence.iter().for_each(|reference| naming.entry(reference).or_default().push(n));
+    }
+    let pack = |blob: &SmallBlob| match naming.get(blob.reference()) {
+        Some(named) => Ok((named.clone(), blob.pack()?)),
+        None => {
             let what = format!("no event of the request names {}", blob.reference().blake3);
-            return Err(Error::invalid("evidence", what));
+            Err(Error::invalid("evidence", what))
         }
-        Ok((named, blob.pack()?))
     };
     given.iter().map(pack).collect()
 }

@@ -136,10 +136,7 @@ fn step(
         let exists = |there: bool, oid: Oid| (there && !oid.is_zero()).then_some(oid);
         let old = exists(delta.status() != Delta::Added, old.id());
         let new = exists(delta.status() != Delta::Deleted, new.id());
-        let content = |oid: Option<Oid>| oid.and_then(|oid| repository.find_blob(oid).ok());
-        let (old_blob, new_blob) = (content(old), content(new));
-        let edit =
-            images::compare(old_blob.as_ref().map(|blob| blob.content()), new_blob.as_ref().map(|blob| blob.content()));
+        let edit = edit(repository, old, new).map_err(walk)?;
         let edit_file = FileEdit {
             after: new.map(git_oid).transpose().map_err(unfit)?,
             before: old.map(git_oid).transpose().map_err(unfit)?,
@@ -155,6 +152,19 @@ fn step(
     Ok(())
 }
 
+/// What the edit of a file means. Nothing is told of one that is too large to be looked into.
+fn edit(repository: &Repository, old: Option<Oid>, new: Option<Oid>) -> Result<images::Edit, git2::Error> {
+    let odb = repository.odb()?;
+    for oid in [old, new].into_iter().flatten() {
+        if odb.read_header(oid)?.0 > images::FILE_BYTES_MAX {
+            return Ok(images::Edit::default());
+        }
+    }
+    let content = |oid: Option<Oid>| oid.map(|oid| repository.find_blob(oid)).transpose();
+    let (old, new) = (content(old)?, content(new)?);
+    Ok(images::compare(old.as_ref().map(|blob| blob.content()), new.as_ref().map(|blob| blob.content())))
+}
+
 fn draft(
     request: &Request,
     manifests: &Manifests,
@@ -166,15 +176,14 @@ fn draft(
     let target = target.ok_or_else(|| crate::event::Error::field("files", "none"))?;
     let author = Subject::identity(identity(&commit.author(), false));
     let message = text(commit.message_raw_bytes(), false);
-    let mut images: Vec<_> = files.iter().flat_map(|file| file.images.iter().cloned()).collect();
-    images.truncate(FILES_MAX);
+    let images: Vec<_> = bounded(files.iter().flat_map(|file| file.images.iter().cloned()));
     let data = ManifestCommitted {
         author: Some(author.clone()),
         branch: Some(manifests.branch.clone()),
         change: None,
         command: trailer(&message).and_then(|id| id.parse().ok()),
         commit: oid.clone(),
-        files: files.iter().take(FILES_MAX).map(|file| file.edit.clone()).collect(),
+        files: bounded(files.iter().map(|file| file.edit.clone())),
         images: (!images.is_empty()).then_some(images),
         reason: message.lines().next().filter(|line| !line.is_empty()).map(Private::plain),
         repository: request.name.stream.clone(),
@@ -187,6 +196,19 @@ fn draft(
     let mut draft = Draft::new(Data::from(data), target, request.name.source.clone(), key.parse()?, at);
     draft.actor = Some(author);
     Ok(draft)
+}
+
+/// Bytes that a list takes in an event, which has two of them.
+const LIST_BYTES_MAX: usize = 10 << 10;
+
+/// As many of a list as an event has room for.
+fn bounded<T: serde::Serialize>(list: impl IntoIterator<Item = T>) -> Vec<T> {
+    let mut bytes = 0_usize;
+    let fits = |item: &T| {
+        bytes += serde_json::to_string(item).map_or(LIST_BYTES_MAX, |text| text.len());
+        bytes <= LIST_BYTES_MAX
+    };
+    list.into_iter().take(FILES_MAX).take_while(fits).collect()
 }
 
 /// The value of our trailer, in the last paragraph of a message.

@@ -384,7 +384,12 @@ impl Follower {
     ) -> Result<Option<Pending>, Rejection> {
         let whole = value(what, object)?;
         let (document, redacted) = Document::of(&whole)?;
-        let value = redacted.unwrap_or(whole);
+        let managed = whole.pointer("/metadata/managedFields").cloned();
+        let mut value = redacted.unwrap_or(whole);
+        // What is kept does not have them, but they tell who wrote what.
+        if let (Some(managed), Some(meta)) = (managed, value.get_mut("metadata").and_then(Value::as_object_mut)) {
+            meta.insert("managedFields".to_owned(), managed);
+        }
         let sight = self.sight(source, observation, since);
         let uid = object.metadata.uid.clone().unwrap_or_default();
         let (drafts, update) = match what {

@@ -123,8 +123,8 @@ pub(super) enum Ending {
     Quote { quote: u8, escaped: bool, nested: bool },
     /// Before white space, a quote or what separates values.
     Value,
-    /// Before the dashes after a key, or whatever ends the text it is in.
-    Key { left: usize, escaped: bool },
+    /// With the five dashes after a key, or before whatever ends the text it is in. Headers of a key may have single ones.
+    Key { left: usize, escaped: bool, dashes: u8 },
 }
 
 impl Ending {
@@ -149,8 +149,9 @@ impl Ending {
                 byte.is_ascii_whitespace()
                     || matches!(byte, b'"' | b'\'' | b'`' | b'&' | b',' | b';' | b'<' | b'>' | b'\\')
             }
-            Self::Key { left, escaped } => {
-                let ends = byte == b'-' || (byte == b'"' && !*escaped) || byte == b'<' || *left == 0;
+            Self::Key { left, escaped, dashes } => {
+                let ends = *dashes == 5 || (byte == b'"' && !*escaped) || byte == b'<' || *left == 0;
+                *dashes = if byte == b'-' { *dashes + 1 } else { 0 };
                 *escaped = byte == b'\\' && !*escaped;
                 *left = left.saturating_sub(1);
                 ends
@@ -210,8 +211,10 @@ impl Rules {
             Rule::Jwt => jwt(rest, before),
             Rule::Key => {
                 let text = after.get(..60).unwrap_or(after);
-                let end = memchr::memmem::find(text, b"PRIVATE KEY-----")? + b"PRIVATE KEY-----".len();
-                let ending = Ending::Key { left: KEY_BYTES_MAX, escaped: false };
+                // OpenPGP says PRIVATE KEY BLOCK.
+                let words = memchr::memmem::find(text, b"PRIVATE KEY")?;
+                let end = words + memchr::memmem::find(text.get(words..)?, b"-----")? + b"-----".len();
+                let ending = Ending::Key { left: KEY_BYTES_MAX, escaped: false, dashes: 0 };
                 Some(Secret { from: anchor.len() + end, ending })
             }
             Rule::Url => {
@@ -224,7 +227,7 @@ impl Rules {
                 Some(Secret { from: anchor.len() + colon + 1, ending: Ending::After(secret.len()) })
             }
             Rule::Header => {
-                let gap = after.iter().take_while(|byte| b"\"'\\:= ".contains(byte)).count();
+                let gap = after.iter().take_while(|byte| b"\"'\\:= [".contains(byte)).count();
                 let scheme = after.get(gap..)?.iter().take_while(|byte| byte.is_ascii_alphabetic()).count();
                 let value = after.get(gap + scheme..)?.strip_prefix(b" ")?;
                 let length = value.iter().take_while(|byte| is_word(**byte, true) || b"+/=~".contains(byte)).count();
@@ -270,12 +273,20 @@ fn named(after: &[u8], bare_least: usize) -> Option<Secret> {
     }
     let mut at = backslashes + quoted;
     at += take(at, b" \t");
-    let sign = *after.get(at)?;
+    let mut sign = *after.get(at)?;
+    if sign == b',' && quoted == 1 {
+        // A variable of a container, or a parameter: `"name": "db.password", "value": "..."`.
+        at += 1 + take(at + 1, b" \t\r\n");
+        let member = after.get(at..)?.strip_prefix(b"\"value\"")?;
+        at = after.len() - member.len() + take(after.len() - member.len(), b" \t\r\n");
+        sign = *after.get(at)?;
+    }
     if !matches!(sign, b':' | b'=') {
         return None;
     }
     at += 1;
-    at += take(at, b" \t");
+    let spaces = take(at, b" \t");
+    at += spaces;
     let nested = take(at, b"\\") == 1;
     let quote_at = at + usize::from(nested);
     match after.get(quote_at) {
@@ -291,6 +302,17 @@ fn named(after: &[u8], bare_least: usize) -> Option<Secret> {
             let mut ending = Ending::Value;
             let length = value.iter().take_while(|byte| !ending.ends_before(**byte)).count();
             (length >= bare_least && is_secret(value)).then_some(Secret { from: at, ending: Ending::Value })
+        }
+        // YAML: a value that goes to the end of its line, which in a text in JSON is an escaped one.
+        Some(_) if sign == b':' && quoted == 0 && spaces > 0 => {
+            let value = after.get(at..)?;
+            let mut ending = Ending::Value;
+            let length = value.iter().take_while(|byte| !ending.ends_before(**byte)).count();
+            let rest = value.get(length..)?;
+            let line_ends =
+                rest.is_empty() || rest.starts_with(b"\n") || rest.starts_with(b"\r") || rest.starts_with(b"\\n");
+            (length >= bare_least && line_ends && is_secret(value))
+                .then_some(Secret { from: at, ending: Ending::Value })
         }
         _ => None,
     }

@@ -93,6 +93,29 @@ fn recognise(_headers: &Headers, sketch: &Sketch) -> bool {
     sketch.get("apiVersion").starts_with("audit.k8s.io/") && sketch.get("kind") == "EventList"
 }
 
+/// Sorts of requests that are told to have been passed over.
+const PASSED_OVER_MAX: usize = 50;
+
+impl Request {
+    /// What tells requests apart. Not the audit id alone: a client may choose it, and must not hide a request behind the
+    /// id of another.
+    fn key(&self) -> String {
+        let object = self.object_ref.as_ref();
+        let part = |part: Option<&String>| part.cloned().unwrap_or_default();
+        let parts = [
+            self.user.username.clone(),
+            self.verb.clone(),
+            object.map(|object| object.resource.clone()).unwrap_or_default(),
+            part(object.and_then(|object| object.namespace.as_ref())),
+            part(object.and_then(|object| object.name.as_ref())),
+            part(object.and_then(|object| object.subresource.as_ref())),
+            part(self.request_received_timestamp.as_ref()),
+        ];
+        let hash = blake3::hash(parts.join("\n").as_bytes()).to_hex();
+        format!("{} {}", value::cut(&self.audit_id, 128), hash.get(..16).unwrap_or_default())
+    }
+}
+
 fn normalise(delivery: &Delivery<'_>) -> Result<Events, Rejection> {
     let list: List = delivery.json()?;
     if list.api_version != "audit.k8s.io/v1" {
@@ -104,24 +127,25 @@ fn normalise(delivery: &Delivery<'_>) -> Result<Events, Rejection> {
         return Err(Rejection::new(Reason::BadField, what).at("kind"));
     }
     let mut events = Events { repeats: true, ..Events::default() };
-    let mut known = BTreeSet::new();
+    let (mut known, mut passed_over) = (BTreeSet::new(), BTreeSet::new());
     for (n, item) in list.items.iter().enumerate() {
         let within = |error: Rejection| error.at(format!("items[{n}]"));
         let request =
             Request::deserialize(item).map_err(|error| within(Rejection::new(Reason::BadField, error.to_string())))?;
         let resource = request.object_ref.as_ref().map(|object| object.resource.clone()).unwrap_or_default();
         // A batch may hold a request again.
-        let wanted = matters(&request) && known.insert(request.audit_id.clone());
+        let wanted = matters(&request) && known.insert(request.key());
         match wanted {
             true => audited(delivery, item, &request, &mut events).map_err(within)?,
             false => {
                 let what = value::cut(&format!("{} {resource} at {}", request.verb, request.stage), NAME_MAX);
-                if !events.passed_over.contains(&what) {
-                    events.passed_over.push(what);
+                if passed_over.len() < PASSED_OVER_MAX {
+                    passed_over.insert(what);
                 }
             }
         }
     }
+    events.passed_over = passed_over.into_iter().collect();
     Ok(events)
 }
 
@@ -162,7 +186,7 @@ fn audited(delivery: &Delivery<'_>, item: &Value, request: &Request, events: &mu
         command: command(sent).or_else(|| command(answered)),
         fields: fields(&request.verb, sent),
         groups: (!request.user.groups.is_empty())
-            .then(|| bounded(request.user.groups.iter().map(|group| value::cut(group, NAME_MAX)), 20)),
+            .then(|| bounded(request.user.groups.iter().map(|group| Private::plain(value::cut(group, NAME_MAX))), 20)),
         images: asked_images(sent),
         impersonated: request.impersonated_user.as_ref().and_then(subject),
         replicas: replicas(sent, object),
@@ -182,7 +206,7 @@ fn audited(delivery: &Delivery<'_>, item: &Value, request: &Request, events: &mu
         user_agent: request.user_agent.as_deref().map(|agent| Private::plain(value::cut(agent, NAME_MAX))),
         verb: request.verb.clone(),
     };
-    let key = crate::ingest::kubernetes::object::dedup(&request.audit_id)?;
+    let key = crate::ingest::kubernetes::object::dedup(&request.key())?;
     let mut draft =
         delivery.draft_as(audited, stream, key, occurred_at).map_err(|error| error.at("requestReceivedTimestamp"))?;
     draft.actor = Some(user);
@@ -346,7 +370,8 @@ const BLACK: &str = "*";
 /// Blackens what is secret in a batch by its kind and not by the names of its members: the values of Secrets, wherever
 /// they stand, and tokens that were asked for. Returns how many there were.
 pub(super) fn blacken(body: &mut Vec<u8>) -> u32 {
-    let Ok(mut list) = serde_json::from_slice::<Value>(body) else { return 0 };
+    let plain = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    let Ok(mut list) = serde_json::from_slice::<Value>(plain) else { return 0 };
     let mut n = 0;
     if let Some(items) = list.get_mut("items").and_then(Value::as_array_mut) {
         for item in items {

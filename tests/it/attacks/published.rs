@@ -325,7 +325,8 @@ fn json_that_parsers_disagree_on_is_refused_at_the_door_and_found_in_a_log() {
         let (code, said) = judges::python_log(dir.path(), &key().verifier_key().to_string());
         assert!(code == 1 && said.contains("entry 2: "), "{to}: {said}");
     }
-    for data in [r#"{"before":"0","tag":"a","tag":"b"}"#, r#"{"before":"0","tag":1.0}"#, r#"{"before":null,"tag":"a"}"#]
+    for data in
+        [r#"{"before":"0","tag":"a","tag":"b"}"#, r#"{"before":"0","tag":1.0}"#, r#"{"before":null,"tag":null}"#]
     {
         let raw = format!(
             r#"{{"type":"tag.deleted","stream":"repo/a/b","source":"s","dedup":"d","occurred_at":"2026-01-01T00:00:00Z","data":{data}}}"#

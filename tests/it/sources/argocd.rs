@@ -378,3 +378,17 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn nobody_hides_a_request_behind_the_audit_id_of_another() {
+    let (mut alice, mut mallory) =
+        (request("patch", "deployments", "apps", "one"), request("patch", "deployments", "apps", "two"));
+    (alice["user"]["username"], mallory["user"]["username"]) = (json!("alice"), json!("mallory"));
+    let batch = json!({"kind": "EventList", "apiVersion": "audit.k8s.io/v1", "metadata": {},
+        "items": [alice.clone(), mallory, alice]});
+    let named = Try { source: Some("kubernetes-audit"), ..Try::default() };
+    let lines = named.lines(batch.to_string().as_bytes()).unwrap();
+    let events: Vec<_> = lines.lines().filter(|line| line.starts_with('{')).collect();
+    assert_eq!(events.len(), 2, "{lines}");
+    assert!(events[1].contains("kubernetes:mallory"));
+}

@@ -203,3 +203,29 @@ fn a_document_says_the_same_in_memory_and_from_the_store() {
     }
     assert_eq!(std::fs::read_dir(dir.path().join("incoming")).unwrap().count(), 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_clean_output_of_two_tools_is_two_facts_and_what_is_said_of_them_is_blackened() {
+    let served = Served::new().await;
+    let sent = async |query: &str| {
+        let path = format!("/v1/evidence?repository=example.com/app&run=1&{query}");
+        json(&post(served.addresses.http, &path, &[], b"[]").await)
+    };
+    let (a, b) = ("a".repeat(40), "b".repeat(40));
+    for query in [
+        format!("kind=check&format=ruff&commit={a}&name=backend"),
+        format!("kind=check&format=ruff&commit={a}&name=frontend"),
+        format!("kind=check&format=ruff&commit={b}&name=backend"),
+        format!("kind=scan&format=gitleaks&commit={a}"),
+    ] {
+        let first = sent(&query).await;
+        assert_eq!(first["events"][0]["duplicate"], false, "{query}: {first}");
+        assert_eq!(sent(&query).await["events"][0]["duplicate"], true, "{query}");
+    }
+    let said =
+        format!("kind=scan&format=gitleaks&commit={b}&url=https://u:hunter2@ci/1&filters=--password%20hunter2hunter2");
+    assert_eq!(sent(&said).await["events"][0]["duplicate"], false);
+    let leaf = served.ledger.leaf(served.ledger.head().size - 1).unwrap();
+    assert!(!String::from_utf8_lossy(&leaf).contains("hunter2"), "{}", String::from_utf8_lossy(&leaf));
+    served.stop().await;
+}
