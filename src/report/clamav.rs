@@ -33,7 +33,12 @@ fn recognise(sketch: &Sketch) -> bool {
     let lines = || sketch.text.lines().filter(|line| !line.trim().is_empty());
     let verdicts = || lines().filter(|line| matches!(verdict(line), Some(Verdict::Found(..) | Verdict::Clean)));
     let others = lines().count() - verdicts().count();
-    sketch.text.contains(SUMMARY) || (verdicts().count() > 0 && others <= 1)
+    lines().any(is_summary) || (verdicts().count() > 0 && others <= 1)
+}
+
+/// Whether the summary begins with that line: between dashes, with no file before it.
+fn is_summary(line: &str) -> bool {
+    line.starts_with('-') && line.trim_end().ends_with('-') && line.contains(SUMMARY)
 }
 
 /// What a line says of a file.
@@ -136,15 +141,11 @@ fn read(document: &Document<'_>, given: &Given, details: &mut dyn Details) -> Re
 
 impl Run {
     fn line(&mut self, line: &str, details: &mut dyn Details) {
-        if line.contains(SUMMARY) {
+        if is_summary(line) {
             self.summary = true;
             return;
         }
-        // A file may be called like a line of the summary: that comes before it.
-        if self.summary {
-            self.summary_line(line);
-            return;
-        }
+        // A file may be called like the line above or like one of the summary, so what is infected counts behind them, too.
         match verdict(line) {
             Some(Verdict::Found(path, name)) => {
                 self.scanned = true;
@@ -164,7 +165,9 @@ impl Run {
             }
             Some(Verdict::Clean) => self.scanned = true,
             Some(Verdict::Unread) => self.errors = true,
-            Some(Verdict::Left) | None => {}
+            Some(Verdict::Left) => {}
+            None if self.summary => self.summary_line(line),
+            None => {}
         }
     }
 

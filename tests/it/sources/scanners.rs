@@ -256,6 +256,12 @@ fn clamav_splits_at_the_last_colon_and_sees_errors() {
     assert_eq!(of(daemon)["status"], "failed");
     let quiet = "----------- SCAN SUMMARY -----------\nKnown viruses: 9\nScanned files: 5\nInfected files: 2\n";
     assert_eq!(counts(&of(quiet)), counted(2, None, "completed"));
+    // A file may be called like the line above the summary, or like one of it.
+    let called = "a - SCAN SUMMARY - b.txt: OK\nInfected files: x.exe: Win.Test FOUND\n\n----------- SCAN SUMMARY -----------\n\
+                  Scanned files: 3\nc.exe: Win.Other FOUND\nInfected files: 2\n";
+    assert_eq!(counts(&of(called)), counted(2, None, "completed"));
+    let hidden = "a - SCAN SUMMARY - b.txt: OK\nc.exe: Win.Test FOUND\n";
+    assert_eq!(counts(&of(hidden)), counted(1, None, "completed"));
     // A path may be in any encoding.
     let latin = b"n\xe4me: OK\nn\xe4me2: Win.Test FOUND\n";
     assert_eq!(facts(&named("clamav"), latin)[0]["findings"], 1);
