@@ -37,8 +37,8 @@ fn recognise(sketch: &Sketch) -> bool {
 
 /// Whether a document goes on behind what is looked at.
 pub(super) fn cut_off(sketch: &Sketch) -> bool {
-    // The last character may have been cut.
-    sketch.text.len() + 4 > sketch::HEAD
+    // The last character may have been cut, and a mark of the byte order is left out.
+    sketch.text.len() + 7 > sketch::HEAD
 }
 
 fn read(document: &Document<'_>, given: &Given, details: &mut dyn Details) -> Result<Report, Rejection> {

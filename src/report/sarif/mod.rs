@@ -8,6 +8,7 @@ mod survey;
 
 use super::fold::Object;
 use super::scan::{self, Tally};
+use super::statement::cut_off;
 use super::{Details, Document, Format, Given, Kind, Named, Reason, Rejection, Report, Shape, Sketch};
 use crate::event::artifact::{ScanFinished, ScanKind, ScanStatus};
 use crate::event::{Data, GitOid, Timestamp};
@@ -47,19 +48,20 @@ const SECRET_SCANNERS: &[&str] = &[
 ];
 
 /// Excerpts of secret scanners hold the secrets, and messages may. Bandit quotes passwords, too. There is one name for all
-/// text in a log, so all of it goes.
+/// text in a log, so all of it goes; and so it does where a log goes on behind what is looked at, as any run may stand there.
 fn secret_members(sketch: &Sketch) -> &'static [&'static str] {
-    let quotes = drivers(&sketch.text).any(|name| {
-        let name = name.to_ascii_lowercase();
-        name == "bandit" || SECRET_SCANNERS.iter().any(|part| name.contains(part))
-    });
+    let quotes = cut_off(sketch)
+        || names(&sketch.text).any(|name| {
+            let name = name.to_ascii_lowercase();
+            name == "bandit" || SECRET_SCANNERS.iter().any(|part| name.contains(part))
+        });
     if quotes { &["text", "markdown"] } else { &[] }
 }
 
-/// Names of the tools that the beginning of a log shows.
-fn drivers(text: &str) -> impl Iterator<Item = &str> {
-    text.split("\"driver\"").skip(1).filter_map(|driver| {
-        let (_, after) = driver.split_once("\"name\"")?;
+/// Names of the tools in a log, and of what else has a name behind the first tool: a tool's may stand behind its rules.
+fn names(text: &str) -> impl Iterator<Item = &str> {
+    let (_, tools) = text.split_once("\"driver\"").unwrap_or_default();
+    tools.split("\"name\"").skip(1).filter_map(|after| {
         let after = after.trim_start().strip_prefix(':')?.trim_start().strip_prefix('"')?;
         after.split('"').next()
     })

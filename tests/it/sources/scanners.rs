@@ -47,6 +47,14 @@ fn secrets_that_were_found_are_blackened_before_anything_is_kept() {
     }
     let other = br#"{"runs":[{"tool":{"driver":{"name":"CodeQL"}},"results":[{"message":{"text":"fine"}}]}]}"#;
     assert!((format_of("sarif").unwrap().secret_members)(&Sketch::of(other)).is_empty());
+    // What is not seen may be a secret scanner's: behind another run, behind its rules, or behind its results.
+    let scanner = json!({"driver": {"rules": [{"name": "a"}], "name": "gitleaks"}});
+    let long = json!([{"locations": [{"physicalLocation": {"region": {"snippet": {"text": "hunter2"}}}}], "id": "a".repeat(70_000)}]);
+    let scanned = format!(r#"{{"results":{long},"tool":{scanner}}}"#);
+    let behind = format!(r#"{{"runs":[{{"tool":{{"driver":{{"name":"CodeQL"}}}}}},{scanned}]}}"#);
+    for text in [format!(r#"{{"runs":[{scanned}]}}"#), behind, json!({"runs": [{"tool": scanner}]}).to_string()] {
+        assert_eq!((format_of("sarif").unwrap().secret_members)(&Sketch::of(text.as_bytes())), ["text", "markdown"]);
+    }
     // A value in single quotes ends with the text that it is part of, at the latest.
     let mut quoted = br#"{"snippet":"print('Password:', n)","n":1}"#.to_vec();
     redact::redact(&mut quoted, &[]);
