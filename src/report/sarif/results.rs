@@ -174,10 +174,11 @@ impl Results<'_> {
         }
         let rule_ref = result.rule.as_ref();
         let named = result.rule_id.as_deref().or_else(|| rule_ref.and_then(|rule| rule.id.as_deref()));
-        let id = named.unwrap_or_default().to_owned();
+        let named = named.filter(|id| !id.is_empty());
         let component = rule_ref.and_then(|rule| rule.tool_component.as_ref()).and_then(|one| index(one.index));
         let at = index(result.rule_index).or_else(|| rule_ref.and_then(|rule| index(rule.index)));
-        let rule = run.rule(component, at, &id);
+        let rule = run.rule(component, at, named.unwrap_or_default());
+        let id = named.or_else(|| rule.and_then(|rule| rule.id.as_deref())).unwrap_or_default().to_owned();
         let severity = severity(&result, rule);
         let suppressed = is_suppressed(result.suppressions.as_deref());
         // Only Trivy is known to look for several kinds, and says which by tags.

@@ -60,6 +60,8 @@ struct Rules {
 /// What a rule says of the results that are found by it.
 #[derive(Default)]
 pub(super) struct Rule {
+    /// What results are called that only say which rule of the list it is.
+    pub(super) id: Option<String>,
     pub(super) level: Option<String>,
     /// The severity in numbers, which hosts of code use.
     pub(super) security_severity: Option<Score>,
@@ -232,6 +234,7 @@ impl Rules {
     fn add(&mut self, text: RuleText) {
         let properties = text.properties.unwrap_or_default();
         let mut rule = Rule {
+            id: text.id.clone(),
             level: text.default_configuration.and_then(|configuration| configuration.level),
             security_severity: properties.security_severity,
             cvss: properties.cvss,

@@ -310,6 +310,26 @@ fn sarif_rates_by_result_then_rule_then_kind() {
 }
 
 #[test]
+fn sarif_results_without_an_id_have_their_rules() {
+    let at = |rule: Value| json!({"rule": rule, "message": {"text": "x"}});
+    let results = json!([
+        {"ruleIndex": 1, "message": {"text": "x"}},
+        at(json!({"index": 0})),
+        at(json!({"index": 0, "toolComponent": {"index": 0}})),
+        {"ruleIndex": 0, "rule": {"toolComponent": {"index": 0}}, "message": {"text": "x"}},
+        at(json!({"index": 7})),
+    ]);
+    let tool = json!({"driver": {"name": "Any", "rules": [{"id": "D0"}, {"id": "D1"}]}, "extensions": [{"name": "E", "rules": [{"id": "E0"}]}]});
+    let body = log(json!({"tool": tool, "results": results})).to_string();
+    let lines = of_commit().lines(body.as_bytes()).unwrap();
+    let ids: Vec<_> =
+        lines.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()?.get("finding").cloned()).collect();
+    let ids: Vec<_> = ids.iter().map(|finding| finding["id"].as_str().unwrap()).collect();
+    assert_eq!(ids, ["D1", "D0", "E0", "E0", ""]);
+    assert!(lines.contains("\"findings\":4,"), "{lines}");
+}
+
+#[test]
 fn sarif_runs_of_one_tool_are_one_scan() {
     let run = |name: &str, results: Value| json!({"tool": {"driver": {"name": name}}, "results": results});
     let one = json!({"ruleId": "A", "message": {"text": "x"}});
