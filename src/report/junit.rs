@@ -1,7 +1,8 @@
 //! JUnit's XML, which everybody writes and nobody specified: test runners, but linters and scanners as well.
 //!
-//! Cases are counted; totals that stand in attributes count only where a suite lists no cases. What linters write in this
-//! form are checks and no tests: mypy puts all errors into one case, Ruff and others make a case of each finding.
+//! Cases are counted, and so are errors and failures outside of any. Totals that stand in a suite's attributes count where they
+//! are greater than what is in it: a suite that was given up lists less than it tells of. What linters write in this form are
+//! checks and no tests: mypy puts all errors into one case, Ruff and others make a case of each finding.
 
 use super::check::{Counted, NAME_MAX, check, one};
 use super::mypy::Output;
@@ -106,15 +107,76 @@ pub(super) fn millis(seconds: &str) -> Option<u64> {
     u64::try_from(duration.as_micros().saturating_add(500) / 1000).ok()
 }
 
+/// Sums of cases.
+#[derive(Debug, Clone, Copy, Default)]
+struct Sums {
+    tests: u64,
+    failures: u64,
+    errors: u64,
+    skipped: u64,
+}
+
+impl Sums {
+    fn add(&mut self, more: Self) {
+        self.tests = self.tests.saturating_add(more.tests);
+        self.failures = self.failures.saturating_add(more.failures);
+        self.errors = self.errors.saturating_add(more.errors);
+        self.skipped = self.skipped.saturating_add(more.skipped);
+    }
+
+    /// What was counted, or the totals where they are greater. ESLint's call errors what its cases call failures, so these two
+    /// are taken from the same.
+    fn or_greater(self, totals: Self) -> Self {
+        let bad = |sums: Self| sums.failures.saturating_add(sums.errors);
+        let worse = if bad(totals) > bad(self) { totals } else { self };
+        Self {
+            tests: self.tests.max(totals.tests),
+            failures: worse.failures,
+            errors: worse.errors,
+            skipped: self.skipped.max(totals.skipped),
+        }
+    }
+}
+
 /// A suite whose end has not come, or the element around suites.
 struct Suite {
     element: Element,
     /// Which one it is, from 0.
     n: u32,
-    /// Whether it has cases or suites in it: then its totals are those of its parts.
+    /// Whether it has cases or suites in it.
     parts: bool,
+    /// What was counted in it.
+    sums: Sums,
     /// Sum of the times of what is in it; none once one of them is not known.
     inner: Option<u64>,
+}
+
+impl Suite {
+    /// What its attributes say. A total that is no number does no harm where there is something to count.
+    fn totals(&self) -> Result<Sums, Rejection> {
+        let field = |name: &str| match self.element.name.as_str() {
+            "testsuite" => format!("testsuite[{}].{name}", self.n),
+            _ => format!("testsuites.{name}"),
+        };
+        let total = |names: &[&str]| -> Result<u64, Rejection> {
+            let found = names.iter().find_map(|name| Some((*name, self.element.get(name)?)));
+            let Some((name, text)) = found else { return Ok(0) };
+            match text.replace(',', "").parse() {
+                Ok(n) => Ok(n),
+                Err(_why) if self.parts => Ok(0),
+                Err(_why) => {
+                    let what = format!("{text:?} is no number of cases");
+                    Err(Rejection::new(Reason::BadNumber, what).at(field(name)))
+                }
+            }
+        };
+        Ok(Sums {
+            tests: total(&["tests"])?,
+            failures: total(&["failures"])?,
+            errors: total(&["errors"])?,
+            skipped: total(&["skipped", "skips", "disabled"])?,
+        })
+    }
 }
 
 /// A case whose end has not come.
@@ -135,10 +197,8 @@ struct Reader {
     /// The case before, where it failed: pytest reports a test that failed, and could not be torn down either, twice in
     /// a row.
     failed: Option<u128>,
-    tests: u64,
-    failures: u64,
-    errors: u64,
-    skipped: u64,
+    /// Of the suites that are over.
+    sums: Sums,
     flaky: u64,
     n_suites: u32,
     /// Names of the outermost element and of the first suite.
@@ -201,6 +261,10 @@ impl Reader {
                         _ => {}
                     }
                     self.in_failure |= matches!(name, "failure" | "error");
+                } else if let Some(suite) = self.suites.last_mut() {
+                    // What befell the suite itself: its module could not be loaded.
+                    suite.sums.failures += u64::from(name == "failure");
+                    suite.sums.errors += u64::from(name == "error");
                 }
             }
         }
@@ -223,7 +287,7 @@ impl Reader {
         }
         self.times(element);
         let n = self.n_suites.saturating_sub(1);
-        self.suites.push(Suite { element: element.clone(), n, parts: false, inner: Some(0) });
+        self.suites.push(Suite { element: element.clone(), n, parts: false, sums: Sums::default(), inner: Some(0) });
     }
 
     /// Notes when a suite began and ended.
@@ -280,34 +344,29 @@ impl Reader {
         let bad = case.failed || case.error;
         let again = bad && self.failed == Some(case.key) && self.is_pytests();
         self.failed = bad.then_some(case.key);
-        self.tests += u64::from(!again);
-        self.failures += u64::from(case.failed);
-        self.errors += u64::from(case.error && !case.failed);
-        self.skipped += u64::from(case.skipped && !bad);
+        self.count(Sums {
+            tests: u64::from(!again),
+            failures: u64::from(case.failed),
+            errors: u64::from(case.error && !case.failed),
+            skipped: u64::from(case.skipped && !bad),
+        });
         self.flaky += u64::from(case.flaky && !bad);
+    }
+
+    /// Counts for the innermost suite, or for the whole once all are over.
+    fn count(&mut self, sums: Sums) {
+        self.suites.last_mut().map_or(&mut self.sums, |suite| &mut suite.sums).add(sums);
     }
 
     fn close_suite(&mut self) -> Result<(), Rejection> {
         let Some(suite) = self.suites.pop() else { return Ok(()) };
-        let element = &suite.element;
-        if !suite.parts {
-            let field = |name: &str| match element.name.as_str() {
-                "testsuite" => format!("testsuite[{}].{name}", suite.n),
-                _ => format!("testsuites.{name}"),
-            };
-            let total = |names: &[&str]| -> Result<u64, Rejection> {
-                let found = names.iter().find_map(|name| Some((*name, element.get(name)?)));
-                let Some((name, text)) = found else { return Ok(0) };
-                text.replace(',', "").parse().map_err(|_why| {
-                    Rejection::new(Reason::BadNumber, format!("{text:?} is no number of cases")).at(field(name))
-                })
-            };
-            self.tests = self.tests.saturating_add(total(&["tests"])?);
-            self.failures = self.failures.saturating_add(total(&["failures"])?);
-            self.errors = self.errors.saturating_add(total(&["errors"])?);
-            self.skipped = self.skipped.saturating_add(total(&["skipped", "skips", "disabled"])?);
+        let mut totals = suite.totals()?;
+        if suite.parts && self.is_pytests() {
+            // It counts a test that passed and could not be torn down twice, and lists it once.
+            totals.tests = 0;
         }
-        let took = element.get("time").and_then(millis).or(suite.inner.filter(|_| suite.parts));
+        self.count(suite.sums.or_greater(totals));
+        let took = suite.element.get("time").and_then(millis).or(suite.inner.filter(|_| suite.parts));
         match self.suites.last_mut() {
             Some(outer) => outer.inner = outer.inner.zip(took).and_then(|(sum, took)| sum.checked_add(took)),
             None => self.outer_millis = took,
@@ -378,16 +437,16 @@ fn read(document: &Document<'_>, given: &Given, _details: &mut dyn Details) -> R
     walk(document, &mut |part| reader.take(part))?;
     let count = |field: &str, n: u64| value::count(field, n);
     let counts = Counts {
-        tests: Some(count("tests", reader.tests)?),
-        failures: Some(count("failures", reader.failures)?),
-        errors: Some(count("errors", reader.errors)?),
-        skipped: Some(count("skipped", reader.skipped)?),
+        tests: Some(count("tests", reader.sums.tests)?),
+        failures: Some(count("failures", reader.sums.failures)?),
+        errors: Some(count("errors", reader.sums.errors)?),
+        skipped: Some(count("skipped", reader.sums.skipped)?),
         flaky: Some(count("flaky", reader.flaky)?).filter(|n| *n > 0),
     };
     let fact: Data = match reader.checker() {
         Some((CheckKind::Type, _)) => {
             // `mypy produced errors` is its word for having failed itself; where it has no word at all, all is well.
-            let said = i32::from(reader.failures > 0) + 2 * i32::from(reader.errors > 0);
+            let said = i32::from(reader.sums.failures > 0) + 2 * i32::from(reader.sums.errors > 0);
             reader.mypy.check(Some(said.max(given.exit_code.unwrap_or(0)))).into()
         }
         Some((kind, tool)) => {

@@ -241,6 +241,31 @@ fn junit_is_read_from_whoever_wrote_it() {
 }
 
 #[test]
+fn junit_tells_more_than_its_cases() {
+    let counts = |xml: &str| {
+        let data = data("junit", None, xml);
+        (
+            data["conclusion"].as_str().unwrap().to_owned(),
+            ["tests", "failures", "errors"].map(|n| data[n].as_u64().unwrap()),
+        )
+    };
+    let told = |text: &str, counts: [u64; 3]| (text.to_owned(), counts);
+    let outside = "<testsuites><testsuite name='m'><testcase name='x'/><error>no module</error></testsuite>\
+                   <testsuite name='n'><failure/></testsuite></testsuites>";
+    assert_eq!(counts(outside), told("failure", [1, 1, 1]));
+    let given_up = "<testsuites tests='5'><testsuite name='m' tests='3' failures='2'><testcase name='x'/></testsuite></testsuites>";
+    assert_eq!(counts(given_up), told("failure", [5, 2, 0]));
+    let loose = "<testsuite name='m' tests='many' errors='1'><testcase name='x'/></testsuite>";
+    assert_eq!(counts(loose), told("failure", [1, 0, 1]));
+    // pytest's totals count a test twice that passed and could not be torn down.
+    let torn = "<testsuites><testsuite name='pytest' tests='2' errors='1'><testcase name='x'><error/></testcase></testsuite></testsuites>";
+    assert_eq!(counts(torn), told("failure", [1, 0, 1]));
+    // ESLint's totals call errors what its cases call failures.
+    let eslint = "<testsuites><testsuite package='org.eslint' name='a' tests='1' errors='1'><testcase><failure/></testcase></testsuite></testsuites>";
+    assert_eq!(data("junit", None, eslint)["findings"], 1);
+}
+
+#[test]
 fn junit_may_be_in_any_encoding_and_its_times_are_not_guessed() {
     let latin = b"<?xml version=\"1.0\" encoding='ISO-8859-15' standalone=\"yes\" ?>\n\n<testsuite name=\"Pr\xfcfung \xa4\" timestamp=\"2026-03-04T12:00:00\"><testcase name=\"a\" time=\"1\"/></testsuite>";
     let text = found_out().lines(latin).unwrap();
@@ -357,26 +382,33 @@ fn case() -> impl Strategy<Value = (String, [u64; 3])> {
     .prop_map(|(inside, counts)| (format!("<testcase name='c'>{inside}</testcase>"), counts))
 }
 
-/// Suites in suites, with totals that are wrong, and the sum of their cases (all, failed, error, skipped).
+/// A suite with totals of its own, and what it counts as.
+fn with_totals(parts: &str, sum: [u64; 4], [tests, failures, errors]: [u64; 3]) -> (String, [u64; 4]) {
+    let text =
+        format!("<testsuite name='s' tests='{tests}' failures='{failures}' errors='{errors}'>{parts}</testsuite>");
+    let [failed, error] = if failures + errors > sum[1] + sum[2] { [failures, errors] } else { [sum[1], sum[2]] };
+    (text, [sum[0].max(tests), failed, error, sum[3]])
+}
+
+/// Suites in suites, with totals that are wrong, and what they count as (all, failed, error, skipped).
 fn suite() -> impl Strategy<Value = (String, [u64; 4])> {
-    let leaf = proptest::collection::vec(case(), 1..5).prop_map(|cases| {
-        let mut sum = [0; 4];
-        let mut text = "<testsuite name='s' tests='99' failures='7'>".to_owned();
+    let totals = || proptest::array::uniform3(0_u64..8);
+    let leaf = (proptest::collection::vec(case(), 1..5), totals()).prop_map(|(cases, totals)| {
+        let (mut sum, mut text) = ([0; 4], String::new());
         for (case, [failed, error, skipped]) in cases {
             text.push_str(&case);
             sum = [sum[0] + 1, sum[1] + failed, sum[2] + error, sum[3] + skipped];
         }
-        (text + "</testsuite>", sum)
+        with_totals(&text, sum, totals)
     });
-    leaf.prop_recursive(4, 32, 4, |inner| {
-        proptest::collection::vec(inner, 1..4).prop_map(|suites| {
-            let mut sum = [0; 4];
-            let mut text = "<testsuite name='o' tests='99' errors='7'>".to_owned();
+    leaf.prop_recursive(4, 32, 4, move |inner| {
+        (proptest::collection::vec(inner, 1..4), totals()).prop_map(|(suites, totals)| {
+            let (mut sum, mut text) = ([0; 4], String::new());
             for (suite, counts) in suites {
                 text.push_str(&suite);
                 sum.iter_mut().zip(counts).for_each(|(sum, n)| *sum += n);
             }
-            (text + "</testsuite>", sum)
+            with_totals(&text, sum, totals)
         })
     })
 }
