@@ -2,7 +2,7 @@
 //! `source.metadata` from 11 on.
 //!
 //! An image is named by its `repoDigests`. Its `manifestDigest` is that of a manifest as it stands on the machine, which
-//! a registry may not know: it counts where there is nothing else. The `imageID` never does.
+//! a registry may not know: it does not count, and neither does the `imageID`.
 
 use std::fmt;
 
@@ -90,8 +90,6 @@ struct Source<'a> {
 
 #[derive(Deserialize)]
 struct Image<'a> {
-    #[serde(default, borrow, rename = "manifestDigest")]
-    manifest_digest: Text<'a>,
     #[serde(default, borrow, rename = "repoDigests")]
     repo_digests: List<Text<'a>>,
     #[serde(default, borrow)]
@@ -112,9 +110,6 @@ impl Source<'_> {
             if let Some(text) = text.get() {
                 bom::add(&mut digests, [value::digest(&format!("{at}.repoDigests[{n}]"), text)?]);
             }
-        }
-        if let (true, Some(text)) = (digests.is_empty(), image.manifest_digest.get()) {
-            digests.push(value::digest(&format!("{at}.manifestDigest"), text)?);
         }
         let platform =
             image.os.get().zip(image.architecture.get()).map(|(os, architecture)| format!("{os}/{architecture}"));

@@ -238,6 +238,21 @@ fn an_image_is_named_where_the_generators_name_it() {
     assert_eq!(of(&container(json!({"hashes": hashes, "purl": purl}))), [digest(&two)]);
 }
 
+/// A manifest on the machine where Syft ran may be another than the registry's.
+#[test]
+fn an_image_is_not_named_by_its_local_manifest() {
+    let digest = format!("sha256:{}", "2b".repeat(32));
+    for of in ["metadata", "target"] {
+        let source = json!({"type": "image", "name": "churn", of: {"manifestDigest": digest, "repoDigests": []}});
+        let body =
+            json!({"artifacts": [], "artifactRelationships": [], "source": source, "schema": {"version": "16.1.0"}});
+        let body = body.to_string();
+        assert_eq!(read("syft", &Document::bytes(body.as_bytes())).unwrap().0.named.digests, []);
+        named().refuses(body.as_bytes(), Reason::NoSubject, Some("artifact"));
+        assert!(given().lines(body.as_bytes()).is_ok());
+    }
+}
+
 #[test]
 fn other_bills_of_materials_name_what_is_wrong() {
     let bad = |body: Value, reason, field| given().refuses(body.to_string().as_bytes(), reason, Some(field));
