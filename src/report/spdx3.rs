@@ -34,6 +34,15 @@ fn recognise(sketch: &Sketch) -> bool {
 }
 
 fn read(document: &Document<'_>, given: &Given, details: &mut dyn Details) -> Result<Report, Rejection> {
+    fold(document, details)?.report(given)
+}
+
+/// Reads a bill of materials.
+///
+/// # Errors
+/// [`Reason::UnsupportedVersion`], [`Reason::MissingField`], [`Reason::BadDigest`], and what [`Document::json_seed`] has
+/// against it.
+pub(super) fn fold(document: &Document<'_>, details: &mut dyn Details) -> Result<Bom, Rejection> {
     let mut fold = Fold {
         details,
         trail: Trail::default(),
@@ -50,7 +59,7 @@ fn read(document: &Document<'_>, given: &Given, details: &mut dyn Details) -> Re
     let outcome = document.json_seed_untraced(Top(&mut fold));
     let trail = std::mem::take(&mut fold.trail);
     outcome.map_err(|rejection| trail.end(rejection))?;
-    fold.bom()?.report(given)
+    fold.bom()
 }
 
 /// Keeps of the graph what tells when and by what the document was made, and what it is about.

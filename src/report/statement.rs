@@ -10,7 +10,7 @@ use super::bom::{Bom, NAME_MAX};
 use super::loose::{Object, Strict, Text, object};
 use super::provenance::Claims;
 use super::{Details, Document, Format, Given, Kind, Named, Reason, Rejection, Report, Shape, Sketch, cyclonedx};
-use super::{sketch, spdx, value};
+use super::{sketch, spdx, spdx3, value};
 use crate::event::artifact::{AttestationAttached, AttestationFormat, LogEntry};
 use crate::event::pipeline::Identity;
 use crate::event::{Data, Digest, GitOid, Timestamp};
@@ -281,6 +281,10 @@ fn bom_itself(json: &str, details: &mut dyn Details) -> Result<Option<Bom>, Reje
         cyclonedx: Text<'a>,
         #[serde(default, borrow, rename = "spdxVersion")]
         spdx: Text<'a>,
+        #[serde(default, borrow, rename = "@context")]
+        context: Text<'a>,
+        #[serde(default, borrow, rename = "@graph")]
+        graph: Option<&'a RawValue>,
     }
     let Ok(kind) = object::<Kind<'_>>(json) else { return Ok(None) };
     let document = Document::bytes(json.as_bytes());
@@ -289,6 +293,10 @@ fn bom_itself(json: &str, details: &mut dyn Details) -> Result<Option<Bom>, Reje
     }
     if kind.spdx.get().is_some() {
         return spdx::fold(&document, details).map(Some);
+    }
+    // Others write graphs, too.
+    if kind.graph.is_some() && kind.context.get().is_some_and(|context| context.contains("spdx.org/rdf/")) {
+        return spdx3::fold(&document, details).map(Some);
     }
     Ok(None)
 }

@@ -77,6 +77,22 @@ fn statement(with: Value) -> Value {
     statement
 }
 
+/// As CycloneDX and SPDX 2 are.
+#[test]
+fn an_spdx_3_predicate_is_a_bill_of_materials() {
+    let predicate: Value = serde_json::from_slice(&fixture("sbom/spdx/syft-gomod-3.0.json")).unwrap();
+    let of = |predicate: &Value| {
+        let with = json!({"predicateType": "https://spdx.dev/Document", "predicate": predicate});
+        Try::default().lines(statement(with).to_string().as_bytes()).unwrap()
+    };
+    for predicate in [&predicate, &json!({"Data": predicate})] {
+        let lines = of(predicate);
+        assert!(lines.contains("\"type\":\"sbom.attached\"") && lines.contains("\"spec_version\":\"3.0"), "{lines}");
+    }
+    let other = of(&json!({"@context": "https://example.com/c", "@graph": []}));
+    assert!(!other.contains("sbom.attached"), "{other}");
+}
+
 fn base64(bytes: &[u8]) -> String {
     data_encoding::BASE64.encode(bytes)
 }
