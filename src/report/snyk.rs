@@ -1,6 +1,7 @@
 //! Snyk's JSON: `snyk test`, `snyk container test` and `snyk iac test`, of one project or of all. `snyk code` writes SARIF.
 //!
-//! It lists a vulnerability once for each way by which a component came in. It names neither a digest nor a time.
+//! It lists a vulnerability once for each way by which a component came in: what has the same id, component and version
+//! counts once. It names neither a digest nor a time.
 
 use serde::Deserialize;
 use serde::de::MapAccess;
