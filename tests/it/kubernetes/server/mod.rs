@@ -293,7 +293,12 @@ impl ApiServer {
         task.await.unwrap();
         let held = TcpSocket::new_v4().unwrap();
         held.set_reuseaddr(true).unwrap();
-        held.bind(self.address).unwrap();
+        // A process that another test is just starting holds every socket of this one until it is a program of its own.
+        let until = std::time::Instant::now() + Duration::from_secs(30);
+        while let Err(error) = held.bind(self.address) {
+            assert!(error.kind() == std::io::ErrorKind::AddrInUse && std::time::Instant::now() < until, "{error}");
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
         *self.socket.lock().unwrap() = Some(Socket::Refusing(held));
         // Clients in this process hear of their broken connections before anything else is asked of them.
         tokio::time::sleep(Duration::from_millis(5)).await;
