@@ -124,6 +124,19 @@ fn references_are_made_moved_and_deleted() {
 }
 
 #[test]
+fn the_same_push_once_more_is_known_by_its_delivery() {
+    let key = |headers: &[(&str, &str)]| {
+        let lines = Try { headers, ..Try::default() }.lines(&fixture("gitlab/push.json")).unwrap();
+        let branch: Value = serde_json::from_str(lines.lines().last().unwrap()).unwrap();
+        branch["dedup"].as_str().unwrap().to_owned()
+    };
+    let (uuid, tried) = (("X-Gitlab-Event-UUID", "13792a34"), ("Idempotency-Key", "f5e57d1e"));
+    assert_eq!(key(&[uuid]), format!("{}#13792a34", key(&[])));
+    assert_eq!(key(&[uuid, tried]), format!("{}#f5e57d1e", key(&[])));
+    assert_eq!(key(&[("Idempotency-Key", " ")]), key(&[]));
+}
+
+#[test]
 fn a_merge_request_is_reviewed_and_merged_by_whom_its_body_names() {
     let path = "gitlab/merge_request.json";
     let action = |action: &str, more: &[(&str, Value)]| {

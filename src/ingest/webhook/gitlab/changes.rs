@@ -151,7 +151,7 @@ fn event(delivery: &Delivery<'_>, body: &Body, place: &Place, action: &str) -> R
             known(data.into(), &format!("closed@{changed}"), changed)
         }
         // Neither a number nor a time of its own.
-        _ => delivery.draft(reviewed(body, action)?, place.stream.clone(), "", delivery.received_at),
+        _ => super::draft(delivery, reviewed(body, action)?, place.stream.clone()),
     }
 }
 

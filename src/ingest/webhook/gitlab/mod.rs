@@ -1,7 +1,7 @@
 //! GitLab: gitlab.com or an instance of one's own. The body says by `object_kind` what it is.
 //!
-//! What has a number at GitLab (a pipeline, a job, a deployment) is known by it; the rest by the body. Pushes and
-//! approvals have no time of their own: they happened when they were told.
+//! What has a number at GitLab (a pipeline, a job, a deployment) is known by it; the rest by the body and the number of
+//! the delivery. Pushes and approvals have no time of their own: they happened when they were told.
 
 mod changes;
 mod deployments;
@@ -14,7 +14,7 @@ use serde::Deserialize;
 use super::forge::{self, soft};
 use super::{Authentication, Delivery, Events, Headers, Rejection, System};
 use crate::event::check::Conclusion;
-use crate::event::{StreamName, Subject};
+use crate::event::{Data, Draft, StreamName, Subject};
 use crate::ingest::git::RepositoryName;
 use crate::report::{Sketch, value};
 
@@ -89,6 +89,18 @@ fn passed_over(kind: &str, what: &str) -> Events {
         "" => Events::passed_over(kind),
         what => Events::passed_over(format!("{kind}.{}", value::cut(what, WORD_BYTES_MAX))),
     }
+}
+
+/// A draft of what has neither a number nor a time at GitLab, told by `delivery` and known by it. The body alone is not
+/// enough: a branch that is pushed forth, back and forth again says the same twice. A delivery that is tried again keeps
+/// its number, which is worth as much as the body: the token signs neither.
+///
+/// # Errors
+/// As [`Delivery::draft`].
+fn draft(delivery: &Delivery<'_>, data: impl Into<Data>, stream: StreamName) -> Result<Draft, Rejection> {
+    let numbers = ["idempotency-key", "x-gitlab-event-uuid"];
+    let number = numbers.into_iter().find_map(|name| forge::filled(delivery.headers.get(name)));
+    delivery.draft(data, stream, number.unwrap_or_default(), delivery.received_at)
 }
 
 /// Somebody with an account.

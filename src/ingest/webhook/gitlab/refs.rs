@@ -50,7 +50,7 @@ pub(super) fn push(delivery: &Delivery<'_>) -> Result<Events, Rejection> {
         Reference::Branch(branch) => branch_updated(branch, before, after),
         Reference::Tag(tag) => tag_event(tag, before, after, commit, &body),
     };
-    let mut draft = delivery.draft(data, place.stream.clone(), "", delivery.received_at)?;
+    let mut draft = super::draft(delivery, data, place.stream.clone())?;
     draft.actor = named(body.user_username.as_deref());
     drafts.push(draft);
     Ok(Events { drafts, repositories: place.clone_url.into_iter().collect(), ..Events::default() })
