@@ -8,6 +8,7 @@ use serde::Deserialize;
 use super::{Authentication, Delivery, Events, Headers, Rejection, System, URL_MAX};
 use crate::event::incident::{IncidentKind, IncidentOpened, IncidentReopened, IncidentResolved};
 use crate::event::{Data, Timestamp};
+use crate::ingest::kubernetes::object::nullable;
 use crate::report::{Sketch, value};
 
 /// Statuspage.
@@ -51,8 +52,7 @@ struct Incident {
     shortlink: Option<String>,
     #[serde(default)]
     scheduled_for: Option<String>,
-    /// Newest first.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nullable")]
     incident_updates: Vec<Update>,
 }
 
@@ -116,13 +116,14 @@ fn events(delivery: &Delivery<'_>, incident: &Incident) -> Result<Events, Reject
         Ok(())
     };
     let mut before = State::Planned;
-    for (n, update) in incident.incident_updates.iter().enumerate().rev() {
-        let at = time("created_at", &update.created_at).map_err(|why| why.at(format!("incident_updates[{n}]")))?;
+    let updates = updates(incident)?;
+    let first = updates.first().and_then(|(_, update)| update.body.as_deref());
+    for &(at, update) in &updates {
         let now = State::of(&update.status);
         match (before, now) {
             // Whatever it begins with: one that is written up afterwards may begin with its end.
             (State::Planned, State::Open | State::Over) => {
-                let opened = opened(incident, &update.status, created_at, at);
+                let opened = opened(incident, &update.status, created_at, at, first);
                 let opened_at = opened.opened_at;
                 push(opened.into(), "opened", opened_at)?;
                 if now == State::Over {
@@ -135,10 +136,10 @@ fn events(delivery: &Delivery<'_>, incident: &Incident) -> Result<Events, Reject
         }
         before = now;
     }
-    if incident.incident_updates.is_empty() {
+    if updates.is_empty() {
         let now = State::of(&incident.status);
         if matches!(now, State::Open | State::Over) {
-            push(opened(incident, &incident.status, created_at, created_at).into(), "opened", created_at)?;
+            push(opened(incident, &incident.status, created_at, created_at, None).into(), "opened", created_at)?;
         }
         if let (State::Over, Some(text)) = (now, &incident.resolved_at) {
             let at = time("resolved_at", text)?;
@@ -151,6 +152,18 @@ fn events(delivery: &Delivery<'_>, incident: &Incident) -> Result<Events, Reject
     Ok(events)
 }
 
+/// The updates with their times, from the oldest. They come newest first, which nobody promises: only where two have the
+/// same time does their place tell which is older.
+fn updates(incident: &Incident) -> Result<Vec<(Timestamp, &Update)>, Rejection> {
+    let mut updates = Vec::with_capacity(incident.incident_updates.len());
+    for (n, update) in incident.incident_updates.iter().enumerate().rev() {
+        let at = time("created_at", &update.created_at).map_err(|why| why.at(format!("incident_updates[{n}]")))?;
+        updates.push((at, update));
+    }
+    updates.sort_by_key(|(at, _)| *at);
+    Ok(updates)
+}
+
 fn time(field: &str, text: &str) -> Result<Timestamp, Rejection> {
     value::time(field, text)?.ok_or_else(|| Rejection::missing(field))
 }
@@ -160,14 +173,19 @@ fn is_maintenance(incident: &Incident, status: &str) -> bool {
     planned || matches!(status, "in_progress" | "verifying" | "completed")
 }
 
-fn opened(incident: &Incident, status: &str, created_at: Timestamp, at: Timestamp) -> IncidentOpened {
+fn opened(
+    incident: &Incident,
+    status: &str,
+    created_at: Timestamp,
+    at: Timestamp,
+    first: Option<&str>,
+) -> IncidentOpened {
     let maintenance = is_maintenance(incident, status);
-    let first = incident.incident_updates.last().and_then(|update| update.body.as_ref());
     IncidentOpened {
         alert: None,
         assigned: None,
         caused_by: None,
-        description: super::private(first.map(String::as_str)),
+        description: super::private(first),
         detected_at: None,
         external: None,
         kind: if maintenance { IncidentKind::Maintenance } else { IncidentKind::Outage },

@@ -171,6 +171,13 @@ fn statuspage_is_told_by_its_updates_in_whatever_order_they_come() {
         ]
     );
     assert_eq!(all[0].2["opened_at"], "2017-12-26T07:32:00.507000Z");
+    for (one, other) in [(0, 4), (1, 2)] {
+        body["incident"]["incident_updates"].as_array_mut().unwrap().swap(one, other);
+    }
+    assert_eq!(events("statuspage", &serde_json::to_vec(&body).unwrap()), all, "oldest first, or mixed");
+    body["incident"]["incident_updates"] = Value::Null;
+    body["incident"]["status"] = json!("investigating");
+    assert_eq!(events("statuspage", &serde_json::to_vec(&body).unwrap())[0].1, "z3lct0r596n4 opened");
     body["incident"]["incident_updates"] =
         json!([update("m3", "completed", 30), update("m2", "in_progress", 20), update("m1", "scheduled", 10),]);
     let maintenance = events("statuspage", &serde_json::to_vec(&body).unwrap());
