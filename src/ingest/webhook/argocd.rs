@@ -191,28 +191,26 @@ impl<'a> Sight<'a> {
         let started_at = started_at.ok_or_else(|| Rejection::missing("startedAt"))?;
         let finished_at = value::time("finishedAt", state.finished_at.as_deref().unwrap_or_default())?;
         let key = |what: &str| format!("operation {started_at} {what}");
-        let needed = || finished_at.ok_or_else(|| Rejection::missing("finishedAt"));
+        // Argo CD may lose the end when its controller is started anew.
+        let end = finished_at.unwrap_or(self.delivery.received_at);
+        let ended = |what: &str| if finished_at.is_some() { key(what) } else { key(&format!("{what} incomplete")) };
         match state.phase.as_str() {
             // Ended and running all the same: it waits for its next attempt.
             "Running" if finished_at.is_some() => {
-                let failed = self.failed(state, started_at, needed()?, Some(true));
+                let failed = self.failed(state, started_at, end, Some(true));
                 let attempt = format!("attempt {} failed", state.retry_count.unwrap_or(0));
-                self.push(events, failed, &key(&attempt), needed()?)
+                self.push(events, failed, &key(&attempt), end)
             }
             "Running" => self.push(events, self.started(state, started_at), &key("started"), started_at),
             "Succeeded" => {
-                // Argo CD may lose the end when its controller is started anew.
-                let end = finished_at.unwrap_or(self.delivery.received_at);
                 let whole = finished_at.is_some() && state.sync_result.is_some();
                 let what = if whole { "succeeded" } else { "succeeded incomplete" };
                 self.push(events, self.succeeded(state, started_at, end, whole), &key(what), end)
             }
             "Failed" | "Error" if state.message.to_ascii_lowercase().starts_with("operation terminated") => {
-                self.push(events, self.terminated(state, started_at, needed()?), &key("terminated"), needed()?)
+                self.push(events, self.terminated(state, started_at, end), &ended("terminated"), end)
             }
-            "Failed" | "Error" => {
-                self.push(events, self.failed(state, started_at, needed()?, None), &key("failed"), needed()?)
-            }
+            "Failed" | "Error" => self.push(events, self.failed(state, started_at, end, None), &ended("failed"), end),
             // It will be told how that ended.
             "Terminating" => {
                 events.passed_over.push("an operation that is being terminated".to_owned());

@@ -200,6 +200,8 @@ fn every_phase_of_an_operation_has_its_event() {
     assert_eq!((kind.as_str(), &data["incomplete"]), ("sync.succeeded", &json!(true)));
     assert_eq!(told("Failed", "x", true).0, "sync.failed");
     assert_eq!(told("Error", "x", true).0, "sync.failed");
+    assert_eq!(told("Error", "x", false).1["finished_at"], super::received_at().to_string());
+    assert_eq!(told("Failed", "Operation terminated", false).0, "sync.terminated");
     assert_eq!(told("Failed", "Operation terminated", true).0, "sync.terminated");
     assert_eq!(told("Terminating", "x", false).0, "none");
 }
