@@ -56,6 +56,9 @@ pub(super) struct Inner {
 /// Documents that are read at once. One may take 200 MB of memory; a third waits its turn.
 const DOCUMENTS_MAX: usize = 2;
 
+/// The media type of what a form sends.
+const FORM: &str = "application/x-www-form-urlencoded";
+
 /// What became of something that was taken.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Accepted {
@@ -330,6 +333,9 @@ pub(super) struct Taken {
 /// What is wrong with it, before anybody asks what it says.
 pub(super) fn opened(hook: &Hook, headers: &Headers, body: Bytes, bytes_max: usize) -> Result<Taken, Rejection> {
     let mut body = decoded(headers, body, bytes_max)?;
+    if hook.system.name == "github" {
+        body = unwrapped(headers, body);
+    }
     // A CloudEvent in binary mode may bear any bytes, or none.
     let any_bytes = hook.system.name == cloudevents::NAME;
     if !any_bytes && body.trim_ascii().is_empty() {
@@ -341,6 +347,20 @@ pub(super) fn opened(hook: &Hook, headers: &Headers, body: Bytes, bytes_max: usi
     let redactions = webhook::blacken(hook.system, &mut body) + redact::redact(&mut body, hook.system.secret_members);
     let evidence = EvidenceRef::of(media_type("application/json", redactions)?, &body);
     Ok(Taken { body, evidence, redactions })
+}
+
+/// The JSON in a body. What GitHub sends unless told otherwise is a form with the JSON as its only field.
+fn unwrapped(headers: &Headers, body: Vec<u8>) -> Vec<u8> {
+    let content_type = headers.get("content-type").unwrap_or_default().trim_start();
+    let form = content_type.get(..FORM.len()).is_some_and(|start| start.eq_ignore_ascii_case(FORM));
+    let mut fields = body.split(|byte| *byte == b'&');
+    match fields.find_map(|field| field.strip_prefix(b"payload=")) {
+        Some(field) if form => {
+            let spaced: Vec<u8> = field.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
+            percent_encoding::percent_decode(&spaced).collect()
+        }
+        _ => body,
+    }
 }
 
 /// A media type that says whether something was blackened.

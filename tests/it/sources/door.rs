@@ -1,8 +1,10 @@
 //! The way in over HTTP: who sent it, how large it is, and that the same thing twice is one thing.
 
+use hmac::{Hmac, KeyInit, Mac};
 use plimsoll::ingest::authentication::Secrets;
 use plimsoll::ingest::{Settings, WebhookSettings};
 use serde_json::Value;
+use sha2::Sha256;
 
 use super::fixture;
 use crate::support::http::post;
@@ -99,6 +101,28 @@ async fn github_is_believed_for_its_signature_only() {
         |outcome: &str| counts.iter().find(|row| row.0 == "github" && row.1 == outcome).map_or(0, |row| row.2);
     assert_eq!(counted("missing_signature"), 26);
     assert!(counted("passed_over") >= 12, "each of four, three times: {counts:?}");
+    served.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn githubs_forms_are_signed_whole_and_kept_as_what_is_in_them() {
+    let served = Served::with_settings(forges()).await;
+    let body = fixture("github/push.commits.json");
+    let coded =
+        percent_encoding::utf8_percent_encode(std::str::from_utf8(&body).unwrap(), percent_encoding::NON_ALPHANUMERIC);
+    let form = format!("payload={}", coded.to_string().replace("%20", "+"));
+    let mac = Hmac::<Sha256>::new_from_slice(b"an older one").unwrap().chain_update(&form);
+    let send = async |content_type: &str, signature: &str, body: &[u8]| {
+        let headers = [("X-GitHub-Event", "push"), ("Content-Type", content_type), ("X-Hub-Signature-256", signature)];
+        post(served.addresses.http, "/webhooks/github", &headers, body).await
+    };
+    let signature = format!("sha256={}", hex::encode(mac.finalize().into_bytes()));
+    let answer = send("application/x-www-form-urlencoded", &signature, form.as_bytes()).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let mac = Hmac::<Sha256>::new_from_slice(b"an older one").unwrap().chain_update(&body);
+    let signature = format!("sha256={}", hex::encode(mac.finalize().into_bytes()));
+    let again = send("application/json", &signature, &body).await;
+    assert!(again.status == 200 && !again.text().contains("\"duplicate\":false"), "{}", again.text());
     served.finish().await;
 }
 
