@@ -11,6 +11,7 @@ use super::{Authentication, Delivery, Events, Headers, Rejection, System};
 use crate::event::StreamName;
 use crate::event::incident::{IncidentKind, IncidentOpened, IncidentResolved};
 use crate::ingest::Reason;
+use crate::ingest::kubernetes::object::nullable;
 use crate::report::{Sketch, value};
 
 /// Alertmanager.
@@ -39,9 +40,9 @@ pub(super) struct Group {
 #[serde(rename_all = "camelCase")]
 struct Alert {
     status: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nullable")]
     labels: BTreeMap<String, String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nullable")]
     annotations: BTreeMap<String, String>,
     starts_at: String,
     #[serde(default)]

@@ -3,7 +3,7 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 
-use super::{Delivery, Rejection};
+use super::{Delivery, Events, Rejection};
 use crate::event::git::CommitRecorded;
 use crate::event::{Dedup, Draft, GitOid, PRIVATE_MAX, Private, StreamName, Subject, Timestamp};
 use crate::ingest::Reason;
@@ -172,7 +172,9 @@ pub(super) struct PushedCommit {
     timestamp: Option<String>,
     #[serde(default, deserialize_with = "soft")]
     url: Option<String>,
-    author: Signature,
+    /// Null where nobody knows.
+    #[serde(default)]
+    author: Option<Signature>,
     #[serde(default, deserialize_with = "soft")]
     committer: Option<Signature>,
 }
@@ -190,7 +192,7 @@ pub(super) struct Push<'a> {
 }
 
 impl Push<'_> {
-    /// The event of a commit. It is told again and again (by every branch it comes to), so its key is its own id; the
+    /// A commit's id, and its event where its author is told. It is told again and again (by every branch it comes to), so its key is its own id; the
     /// repository's number keeps a fork's apart.
     ///
     /// `timestamp` is taken for when the commit was made, not for when the change was written: GitLab's code sends the
@@ -199,12 +201,12 @@ impl Push<'_> {
     ///
     /// # Errors
     /// [`Reason::BadDigest`] for an id that is none.
-    pub(super) fn commit(&self, commit: &PushedCommit) -> Result<Draft, Rejection> {
+    pub(super) fn commit(&self, commit: &PushedCommit) -> Result<(GitOid, Option<Draft>), Rejection> {
         let id = value::git_oid("id", &commit.id)?;
+        let Some(author) = commit.author.as_ref().map(Signature::identity) else { return Ok((id, None)) };
         let committed_at = commit.timestamp.as_deref().and_then(value::zoned_time);
         let offset = commit.timestamp.as_deref().and_then(offset_minutes);
         let message = commit.message.as_deref();
-        let author = commit.author.identity();
         let data = CommitRecorded {
             author: author.clone(),
             author_offset_minutes: None,
@@ -231,23 +233,25 @@ impl Push<'_> {
         };
         let mut draft = self.delivery.draft_as(data, self.stream.clone(), dedup, occurred_at)?;
         draft.actor = Some(author);
-        Ok(draft)
+        Ok((id, Some(draft)))
     }
 
-    /// The events of commits, in their order, each once. `field` is the list.
+    /// The events of commits, in their order, each once; one whose author is not told is passed over. `field` is the list.
     ///
     /// # Errors
     /// As [`Push::commit`], naming the entry.
-    pub(super) fn commits(&self, field: &str, commits: &[PushedCommit]) -> Result<Vec<Draft>, Rejection> {
-        let mut drafts: Vec<Draft> = Vec::with_capacity(commits.len());
+    pub(super) fn commits(&self, field: &str, commits: &[PushedCommit]) -> Result<Events, Rejection> {
+        let mut events = Events::default();
         let mut seen = std::collections::HashSet::new();
         for (n, commit) in commits.iter().enumerate() {
-            let draft = self.commit(commit).map_err(|rejection| rejection.at(format!("{field}[{n}]")))?;
-            if seen.insert(draft.dedup.clone()) {
-                drafts.push(draft);
+            let (id, draft) = self.commit(commit).map_err(|rejection| rejection.at(format!("{field}[{n}]")))?;
+            match draft {
+                Some(draft) if seen.insert(draft.dedup.clone()) => events.drafts.push(draft),
+                Some(_) => {}
+                None => events.passed_over.push(format!("commit {id} without an author")),
             }
         }
-        Ok(drafts)
+        Ok(events)
     }
 }
 

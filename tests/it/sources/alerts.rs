@@ -71,6 +71,9 @@ fn alertmanager_names_what_is_wrong() {
     let stream = |body: &[u8]| events("alertmanager", body)[0].1.clone();
     assert_eq!(stream(&old), stream(&new));
     assert_eq!(stream(&old), stream(&fixture(PATH)));
+    for member in ["/alerts/0/labels", "/alerts/0/annotations"] {
+        assert_eq!(events("alertmanager", &changed(PATH, member, Value::Null)).len(), 2, "{member}");
+    }
     let resolved = events("alertmanager", &changed(PATH, "/alerts/0/status", json!("resolved")));
     assert_eq!(resolved.len(), 3);
     assert_eq!(resolved[1].2["resolved_at"], "2026-11-30T00:00:00.000000Z");

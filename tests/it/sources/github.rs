@@ -88,7 +88,6 @@ fn what_is_wrong_is_named_by_its_path() {
     refuses(push, &[("/after", short.clone())], Reason::BadDigest, "after");
     refuses(push, &[("/commits/0/id", short.clone())], Reason::BadDigest, "commits[0].id");
     refuses(push, &[("/commits/0/id", json!(7))], Reason::BadField, "commits[0].id");
-    refuses(push, &[("/commits/0/author", Value::Null)], Reason::MissingField, "commits[0].author");
     refuses(push, &[("/repository", Value::Null)], Reason::MissingField, "repository");
     refuses(push, &[("/repository/clone_url", json!("/etc/passwd"))], Reason::BadField, "repository.clone_url");
     refuses(opened, &[("/pull_request/head/sha", json!("HEAD"))], Reason::BadDigest, "pull_request.head.sha");
@@ -219,6 +218,24 @@ fn a_push_is_taken_whatever_clocks_say_and_its_commits_are_known_again() {
 }
 
 #[test]
+fn a_push_without_commits_or_with_one_of_nobody_tells_the_rest() {
+    let mut push = forges::body("github/push.commits.json");
+    let kinds = |push: &Value| {
+        let (told, over) = events(&serde_json::to_vec(push).unwrap());
+        (told.iter().map(|event| event["type"].as_str().unwrap().to_owned()).collect::<Vec<_>>(), over)
+    };
+    let id = push["commits"][0]["id"].as_str().unwrap().to_owned();
+    push["commits"][0]["author"] = Value::Null;
+    push["head_commit"]["author"] = Value::Null;
+    assert_eq!(
+        kinds(&push),
+        (vec!["branch.updated".to_owned()], format!("passed over: commit {id} without an author"))
+    );
+    push["commits"] = Value::Null;
+    assert_eq!(kinds(&push), (vec!["branch.updated".to_owned()], String::new()));
+}
+
+#[test]
 fn an_unmerged_change_is_never_merged_and_what_undoes_one_says_so() {
     let merged = "github/pull_request.closed.merged.DERIVED.json";
     let body = json!("Reverts Codertocat/Hello-World#1\n\nIt broke.");
@@ -301,6 +318,8 @@ fn other_actions_and_states_are_passed_over_by_name() {
         over(status, &[("/deployment_status/state", json!("inactive"))]),
         "passed over: deployment_status.inactive"
     );
+    let suite = [("/check_suite/conclusion", Value::Null)];
+    assert_eq!(over("github/check_suite.completed.json", &suite), "passed over: check_suite.completed");
     assert_eq!(over("github/status.json", &[("/state", json!("pending"))]), "passed over: status.pending");
     assert_eq!(
         over("github/pull_request.opened.json", &[("/action", json!("labeled"))]),

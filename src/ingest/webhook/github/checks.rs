@@ -146,6 +146,10 @@ pub(super) fn suite(heard: &Heard<'_>) -> Result<Events, Rejection> {
     let body: SuiteBody = heard.read()?;
     let place = heard.place()?;
     let suite = &body.check_suite;
+    // All that there was to run may have been skipped.
+    if suite.conclusion.is_none() {
+        return Ok(heard.passed_over());
+    }
     let finished = || {
         let ended_at = forge::need_time(heard.now(), "updated_at", suite.updated_at.as_deref())?;
         let links = suite.pull_requests.as_deref();

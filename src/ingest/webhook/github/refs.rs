@@ -8,6 +8,7 @@ use super::heard::{Heard, Place};
 use crate::event::git::{BranchUpdated, ObjectKind, TagCreated, TagDeleted, TagMoved};
 use crate::event::{Data, Draft, GitOid, Timestamp};
 use crate::ingest::Rejection;
+use crate::ingest::kubernetes::object::nullable;
 use crate::report::value;
 
 #[derive(Deserialize)]
@@ -18,7 +19,7 @@ struct PushBody {
     after: String,
     #[serde(default, deserialize_with = "soft")]
     forced: Option<bool>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nullable")]
     commits: Vec<PushedCommit>,
     #[serde(default)]
     head_commit: Option<PushedCommit>,
@@ -60,24 +61,21 @@ pub(super) fn push(heard: &Heard<'_>) -> Result<Events, Rejection> {
     let (before, after) = (forge::oid("before", &body.before)?, forge::oid("after", &body.after)?);
     let pushed_at = heard.moment(&place);
     let push = Push { delivery: heard.delivery, stream: &place.stream, repository_id: place.id, pushed_at };
-    let mut drafts = push.commits("commits", &body.commits)?;
+    let mut events = push.commits("commits", &body.commits)?;
     let mut commit = None;
     if let Some(head) = body.head_commit.take() {
         // Of a tag, or a branch made at a commit that is there already, the list is empty.
-        let draft = push.commit(&head).map_err(|rejection| rejection.at("head_commit"))?;
-        if let Data::CommitRecorded(recorded) = &draft.data {
-            commit = Some(recorded.commit.clone());
-        }
-        if drafts.iter().all(|known| known.dedup != draft.dedup) {
-            drafts.push(draft);
-        }
+        let (id, draft) = push.commit(&head).map_err(|rejection| rejection.at("head_commit"))?;
+        commit = Some(id);
+        let new = |draft: &Draft| events.drafts.iter().all(|known| known.dedup != draft.dedup);
+        events.drafts.extend(draft.filter(new));
     }
     let moved = Move { before, after, forced: body.forced, commit };
     let Some(data) = moved_reference(&Reference::of(&body.reference), moved) else {
         return Ok(Events::passed_over("push.neither_branch_nor_tag"));
     };
-    drafts.push(reference(heard, &place, data, pushed_at)?);
-    Ok(Events { drafts, repositories: place.clone_url.into_iter().collect(), ..Events::default() })
+    events.drafts.push(reference(heard, &place, data, pushed_at)?);
+    Ok(Events { repositories: place.clone_url.into_iter().collect(), ..events })
 }
 
 /// A push in the Events API.

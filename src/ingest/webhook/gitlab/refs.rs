@@ -7,6 +7,7 @@ use super::{Delivery, Events, Place, Project, named};
 use crate::event::git::{BranchUpdated, ObjectKind, TagCreated, TagDeleted, TagMoved};
 use crate::event::{Data, GitOid};
 use crate::ingest::Rejection;
+use crate::ingest::kubernetes::object::nullable;
 
 #[derive(Deserialize)]
 struct Body {
@@ -29,7 +30,7 @@ struct Body {
     #[serde(default, deserialize_with = "soft")]
     project_id: Option<u64>,
     /// At most the newest twenty.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nullable")]
     commits: Vec<PushedCommit>,
 }
 
@@ -44,7 +45,7 @@ pub(super) fn push(delivery: &Delivery<'_>) -> Result<Events, Rejection> {
     let commit = body.checkout_sha.as_deref().map_or(Ok(None), |sha| forge::oid("checkout_sha", sha))?;
     let repository_id = place.id.or(body.project_id);
     let push = Push { delivery, stream: &place.stream, repository_id, pushed_at: delivery.received_at };
-    let mut drafts = push.commits("commits", &body.commits)?;
+    let mut events = push.commits("commits", &body.commits)?;
     let data = match Reference::of(&body.reference) {
         Reference::Other => return Ok(Events::passed_over("push.neither_branch_nor_tag")),
         Reference::Branch(branch) => branch_updated(branch, before, after),
@@ -52,8 +53,8 @@ pub(super) fn push(delivery: &Delivery<'_>) -> Result<Events, Rejection> {
     };
     let mut draft = super::draft(delivery, data, place.stream.clone())?;
     draft.actor = named(body.user_username.as_deref());
-    drafts.push(draft);
-    Ok(Events { drafts, repositories: place.clone_url.into_iter().collect(), ..Events::default() })
+    events.drafts.push(draft);
+    Ok(Events { repositories: place.clone_url.into_iter().collect(), ..events })
 }
 
 /// Whether history was rewritten is not told.
