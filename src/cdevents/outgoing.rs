@@ -35,8 +35,8 @@ struct Word {
 ///
 /// Where CDEvents has a word for it and it tells what the word requires, it has that word, and `customData.plimsoll` the
 /// payload; else it has a type of its own, `dev.cdeventsx.plimsoll-<subject>.<predicate>.<version>`, and the payload is the
-/// content. What came in as a CDEvent and keeps its type keeps id and source, too; else it has the ledger's own, as several
-/// that share an id and differ in type might else seem to be one.
+/// content. What came in as a CDEvent and keeps its type keeps id and source, too, where they stand in its key; else it has
+/// the ledger's own, as several that share an id and differ in type might else seem to be one.
 ///
 /// # Errors
 /// [`Error`], for an event that cannot be read.
@@ -75,7 +75,7 @@ fn custom(type_name: &str, version: u32) -> String {
     format!("{CUSTOM_PREFIX}plimsoll-{}.{}.{version}.0.0", letters(subject, "event"), letters(predicate, "recorded"))
 }
 
-/// What an event was when it came in as a CDEvent: its key says so.
+/// What an event was when it came in as a CDEvent: its key says so, unless it is hashed.
 struct Came<'a> {
     source: &'a str,
     id: &'a str,
@@ -221,7 +221,8 @@ fn words(told: &Told<'_>, data: &Data, came: Option<&Came<'_>>) -> Vec<Word> {
         Data::ForeignReceived(foreign) => {
             // What it said beyond its type is in the evidence; many types require no more.
             let word = came.and_then(Came::word).and_then(known);
-            let subject = foreign.subject.clone();
+            let subject = text(told, foreign.subject.as_ref());
+            let subject = subject.as_ref().and_then(Value::as_str);
             word.zip(subject).map(|(word, subject)| Word::new(word, subject, json!({}))).into_iter().collect()
         }
         _ => Vec::new(),

@@ -1,7 +1,7 @@
 //! What others say that the vocabulary has no word for. Streams `foreign/<source>`.
 
 use super::payload::payload;
-use super::{Correlation, Hex32};
+use super::{Correlation, Hex32, Private};
 
 payload! {
     /// Something said something that is kept as it came: its words are in the evidence.
@@ -14,7 +14,7 @@ payload! {
         kind: String,
         /// Version of the specification that it keeps to, where it names one.
         spec_version: Option<String>,
-        /// Id of what it is about.
-        subject: Option<String>,
+        /// Id of what it is about, which may be a person.
+        subject: Option<Private>,
     }
 }

@@ -13,7 +13,7 @@ use super::git::name_of;
 use super::{Asked, Delivery, Events, Headers, Reason, Rejection, System, delivery};
 use crate::cdevents::{self, CUSTOM_PREFIX, CdEvent, PREFIX, Place, Said};
 use crate::event::foreign::ForeignReceived;
-use crate::event::{Data, Dedup, Draft, EvidenceRef, MediaType, StreamName, Timestamp};
+use crate::event::{Data, Dedup, Draft, EvidenceRef, MediaType, Private, StreamName, Timestamp};
 use crate::report::{Shape, Sketch, value};
 
 /// The name of the system, and of the webhook that `/v1/events` is another path of.
@@ -177,8 +177,9 @@ impl Attributes {
     /// Source, id and type: many senders use an id again for another type.
     fn dedup(&self) -> Result<Dedup, Rejection> {
         let key = format!("{} {} {}", self.source, self.id, self.kind);
-        // Where white space would make two readings of it, it is hashed with lengths before the parts.
-        if self.source.contains(char::is_whitespace) || self.kind.contains(char::is_whitespace) {
+        // Where it may name a person, or white space would make two readings of it, it is hashed with lengths before the
+        // parts: nothing of a key is ever erased.
+        if !is_place(&self.source) || self.id.contains('@') || self.kind.contains(['@', ' ']) {
             let key = format!("{}:{}:{key}", self.source.len(), self.kind.len());
             return Ok(format!("blake3:{}", blake3::hash(key.as_bytes())).parse::<Dedup>()?);
         }
@@ -349,7 +350,9 @@ impl One<'_> {
                 if let (Data::IncidentOpened(incident), Some(named)) = (&mut data, named) {
                     incident.targets = target(named).map(|stream| vec![stream]);
                 }
-                StreamName::of("incident", &[delivery.source.as_str(), &segment(source), &segment(id)]).ok()?
+                let source = if is_place(without_user(source)) { segment(source) } else { hashed(source) };
+                let id = if id.contains('@') { hashed(id) } else { segment(id) };
+                StreamName::of("incident", &[delivery.source.as_str(), &source, &id]).ok()?
             }
         };
         Some((data, stream))
@@ -363,9 +366,24 @@ impl One<'_> {
             document: evidence.blake3.clone(),
             kind: value::cut(&self.attributes.kind, NAME_BYTES_MAX),
             spec_version: Some(said.map_or_else(|| "1.0".to_owned(), |said| value::cut(&said.spec_version, 32))),
-            subject: subject.map(|subject| value::cut(subject, NAME_BYTES_MAX)),
+            subject: subject.map(|subject| Private::plain(value::cut(subject, NAME_BYTES_MAX))),
         }
     }
+}
+
+/// Whether a source is a path, a host or a URL, and so no person. Any URI may be one, as `mailto:alice@example.com` is.
+fn is_place(source: &str) -> bool {
+    let rest = source.split_once("://").map_or(source, |(_, rest)| rest).trim_start_matches("//");
+    let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let port = host.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok());
+    let host = port.map_or(host, |(host, _)| host);
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte);
+    host.bytes().chain(path.bytes()).all(plain)
+}
+
+/// What stands in a stream's name for what may be a person.
+fn hashed(text: &str) -> String {
+    blake3::hash(text.as_bytes()).to_hex().to_string()
 }
 
 /// The URL of a repository. Its id is one, or leads there from its source; else nobody knows at which host it is.
@@ -443,16 +461,16 @@ fn content(bytes: &[u8]) -> Content {
     Content { attributes: Some(members), data }
 }
 
+/// A URL from its host on; anything else as it is.
+fn without_user(text: &str) -> &str {
+    let Some((_, rest)) = text.split_once("://") else { return text };
+    let host = rest.split('/').next().unwrap_or(rest);
+    rest.get(host.rfind('@').map_or(0, |at| at + 1)..).unwrap_or(rest)
+}
+
 /// One segment of a stream's name, without scheme and user.
 fn segment(text: &str) -> String {
-    let text = match text.split_once("://") {
-        Some((_, rest)) => {
-            let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
-            let host = host.rsplit('@').next().unwrap_or(host);
-            format!("{host}/{path}")
-        }
-        None => text.to_owned(),
-    };
+    let text = without_user(text);
     match text.trim_matches('/') {
         "" | "." | ".." => format!("-{text}").replace('/', ":"),
         text => text.replace('/', ":"),
@@ -485,6 +503,22 @@ mod tests {
         assert!(!same(structured, b"{\"a\":[2],\"b\":2}") && !same(structured, xml) && !same(xml, b"<b/>"));
         let other = String::from_utf8(structured.to_vec()).unwrap().replace("\"s\"", "\"s\",\"subject\":\"x\"");
         assert!(!same(structured, other.as_bytes()));
+    }
+
+    #[test]
+    fn only_paths_hosts_and_urls_are_no_persons() {
+        for source in ["/mycontext/4", "//ci.example:8080/a", "https://ci.example/a~b", "tekton", "ci.example/job_7"] {
+            assert!(is_place(source), "{source}");
+        }
+        for source in [
+            "mailto:alice@example.com",
+            "mailto:alice%40example.com",
+            "urn:user:alice",
+            "tel:+15551234",
+            "https://a@b/c",
+        ] {
+            assert!(!is_place(source), "{source}");
+        }
     }
 
     #[test]
