@@ -48,14 +48,17 @@ const SECRET_SCANNERS: &[&str] = &[
 ];
 
 /// Excerpts of secret scanners hold the secrets, and messages may. Bandit quotes passwords, too. There is one name for all
-/// text in a log, so all of it goes; and so it does where a log goes on behind what is looked at, as any run may stand there.
+/// text in a log, so all of it goes. Where the beginning of a log shows another tool, its text stays as it came; should a
+/// secret scanner follow, [`read`] refuses the log.
 fn secret_members(sketch: &Sketch) -> &'static [&'static str] {
-    let quotes = cut_off(sketch)
-        || names(&sketch.text).any(|name| {
-            let name = name.to_ascii_lowercase();
-            name == "bandit" || SECRET_SCANNERS.iter().any(|part| name.contains(part))
-        });
-    if quotes { &["text", "markdown"] } else { &[] }
+    let unseen = cut_off(sketch) && names(&sketch.text).next().is_none();
+    if unseen || names(&sketch.text).any(quotes) { &["text", "markdown"] } else { &[] }
+}
+
+/// Whether a tool quotes secrets.
+fn quotes(tool: &str) -> bool {
+    let tool = tool.to_ascii_lowercase();
+    tool == "bandit" || SECRET_SCANNERS.iter().any(|part| tool.contains(part))
 }
 
 /// Names of the tools in a log, and of what else has a name behind the first tool: a tool's may stand behind its rules.
@@ -86,6 +89,10 @@ fn read(document: &Document<'_>, given: &Given, details: &mut dyn Details) -> Re
     for (n, run) in survey.runs.iter().enumerate() {
         if run.tool.is_empty() {
             return Err(Rejection::missing(format!("runs[{n}].tool.driver.name")));
+        }
+        if quotes(&run.tool) && secret_members(&sketch).is_empty() {
+            let what = format!("{} quotes secrets, and stands behind another tool: hand it in by itself", run.tool);
+            return Err(Rejection::new(Reason::BadField, what).at(format!("runs[{n}].tool.driver.name")));
         }
         let place = match scans.iter().position(|scan| scan.tool == run.tool && scan.version == run.version) {
             Some(place) => place,

@@ -47,12 +47,14 @@ fn secrets_that_were_found_are_blackened_before_anything_is_kept() {
     }
     let other = br#"{"runs":[{"tool":{"driver":{"name":"CodeQL"}},"results":[{"message":{"text":"fine"}}]}]}"#;
     assert!((format_of("sarif").unwrap().secret_members)(&Sketch::of(other)).is_empty());
-    // What is not seen may be a secret scanner's: behind another run, behind its rules, or behind its results.
+    // What is not seen may be a secret scanner's, behind its rules or its results; behind another tool it is refused.
     let scanner = json!({"driver": {"rules": [{"name": "a"}], "name": "gitleaks"}});
     let long = json!([{"locations": [{"physicalLocation": {"region": {"snippet": {"text": "hunter2"}}}}], "id": "a".repeat(70_000)}]);
     let scanned = format!(r#"{{"results":{long},"tool":{scanner}}}"#);
-    let behind = format!(r#"{{"runs":[{{"tool":{{"driver":{{"name":"CodeQL"}}}}}},{scanned}]}}"#);
-    for text in [format!(r#"{{"runs":[{scanned}]}}"#), behind, json!({"runs": [{"tool": scanner}]}).to_string()] {
+    let behind = format!(r#"{{"version":"2.1.0","runs":[{{"tool":{{"driver":{{"name":"CodeQL"}}}}}},{scanned}]}}"#);
+    let by_name = super::Try { source: Some("sarif"), ..super::Try::default() };
+    by_name.refuses(behind.as_bytes(), Reason::BadField, Some("runs[1].tool.driver.name"));
+    for text in [format!(r#"{{"runs":[{scanned}]}}"#), json!({"runs": [{"tool": scanner}]}).to_string()] {
         assert_eq!((format_of("sarif").unwrap().secret_members)(&Sketch::of(text.as_bytes())), ["text", "markdown"]);
     }
     // A value in single quotes ends with the text that it is part of, at the latest.
