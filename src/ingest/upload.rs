@@ -263,7 +263,6 @@ fn without_values(flags: &str) -> String {
 /// Longest text that is said of a document. Seven of them fit into an event.
 const TEXT_BYTES_MAX: usize = 2048;
 
-#[expect(clippy::too_many_arguments, reason = "all that tells two facts apart")]
 fn dedup(
     kind: Kind,
     about: &About,

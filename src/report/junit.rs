@@ -124,7 +124,7 @@ impl Sums {
         self.skipped = self.skipped.saturating_add(more.skipped);
     }
 
-    /// What was counted, or the totals where they are greater. ESLint's call errors what its cases call failures, so these two
+    /// What was counted, or the totals where they are greater. `ESLint` totals call errors what its cases call failures, so these two
     /// are taken from the same.
     fn or_greater(self, totals: Self) -> Self {
         let bad = |sums: Self| sums.failures.saturating_add(sums.errors);
