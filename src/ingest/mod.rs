@@ -5,6 +5,7 @@
 //! [`Rejection`]; [`SYSTEMS`] lists those of webhooks, [`report::FORMATS`](crate::report::FORMATS) those of documents.
 
 pub mod authentication;
+mod bounded;
 mod cloudevents;
 mod counters;
 mod delivery;

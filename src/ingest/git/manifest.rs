@@ -11,6 +11,7 @@ use super::commit::{cut, git_oid, identity, instant, text};
 use super::walk::Request;
 use crate::event::target::{FileEdit, ManifestCommitted};
 use crate::event::{Data, Draft, GitOid, Private, StreamName, Subject};
+use crate::ingest::bounded::bounded;
 use crate::ingest::{Asked, images};
 
 /// Where a repository keeps desired state.
@@ -176,14 +177,14 @@ fn draft(
     let target = target.ok_or_else(|| crate::event::Error::field("files", "none"))?;
     let author = Subject::identity(identity(&commit.author(), false));
     let message = text(commit.message_raw_bytes(), false);
-    let images: Vec<_> = bounded(files.iter().flat_map(|file| file.images.iter().cloned()));
+    let images: Vec<_> = bounded(files.iter().flat_map(|file| file.images.iter().cloned()), FILES_MAX, LIST_BYTES_MAX);
     let data = ManifestCommitted {
         author: Some(author.clone()),
         branch: Some(manifests.branch.clone()),
         change: None,
         command: trailer(&message).and_then(|id| id.parse().ok()),
         commit: oid.clone(),
-        files: bounded(files.iter().map(|file| file.edit.clone())),
+        files: bounded(files.iter().map(|file| file.edit.clone()), FILES_MAX, LIST_BYTES_MAX),
         images: (!images.is_empty()).then_some(images),
         reason: message.lines().next().filter(|line| !line.is_empty()).map(Private::plain),
         repository: request.name.stream.clone(),
@@ -200,16 +201,6 @@ fn draft(
 
 /// Bytes that a list takes in an event, which has two of them.
 const LIST_BYTES_MAX: usize = 10 << 10;
-
-/// As many of a list as an event has room for.
-fn bounded<T: serde::Serialize>(list: impl IntoIterator<Item = T>) -> Vec<T> {
-    let mut bytes = 0_usize;
-    let fits = |item: &T| {
-        bytes += serde_json::to_string(item).map_or(LIST_BYTES_MAX, |text| text.len());
-        bytes <= LIST_BYTES_MAX
-    };
-    list.into_iter().take(FILES_MAX).take_while(fits).collect()
-}
 
 /// The value of our trailer, in the last paragraph of a message.
 fn trailer(message: &str) -> Option<&str> {

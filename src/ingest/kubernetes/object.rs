@@ -188,12 +188,7 @@ impl Document {
 
 /// As many of a list as an event has room for.
 pub(crate) fn bounded<T: Serialize>(list: impl IntoIterator<Item = T>, items_max: usize) -> Vec<T> {
-    let mut bytes = 0_usize;
-    let fits = |item: &T| {
-        bytes += serde_json::to_string(item).map_or(LIST_BYTES_MAX, |text| text.len());
-        bytes <= LIST_BYTES_MAX
-    };
-    list.into_iter().take(items_max).take_while(fits).collect()
+    crate::ingest::bounded::bounded(list, items_max, LIST_BYTES_MAX)
 }
 
 /// An image as a manifest writes it: `name:tag@digest`. A digest that is none is left out.
