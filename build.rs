@@ -3,7 +3,14 @@
 
 #[expect(clippy::disallowed_methods, reason = "cargo hands over where to write by the environment")]
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let files = ["plimsoll/v1/ledger.proto", "plimsoll/bench/v1/bench.proto"];
+    let files = [
+        "plimsoll/v1/ledger.proto",
+        "plimsoll/v1/basis.proto",
+        "plimsoll/v1/environment.proto",
+        "plimsoll/v1/provenance.proto",
+        "plimsoll/v1/metrics.proto",
+        "plimsoll/bench/v1/bench.proto",
+    ];
     for file in files {
         println!("cargo::rerun-if-changed=proto/{file}");
     }
@@ -13,7 +20,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     tonic_prost_build::configure()
         .bytes(".plimsoll")
         .boxed(".plimsoll.v1.Event.envelope")
-        .compile_well_known_types(false)
+        .compile_well_known_types(true)
+        // Ours can be printed as JSON.
+        .extern_path(".google.protobuf.Timestamp", "crate::api::Timestamp")
+        .type_attribute(".plimsoll.v1", "#[derive(serde::Serialize)]")
         .compile_fds(descriptors)?;
     Ok(())
 }

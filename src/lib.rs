@@ -10,5 +10,6 @@ pub mod config;
 pub mod event;
 pub mod ingest;
 pub mod ledger;
+pub mod projection;
 pub mod report;
 pub mod telemetry;

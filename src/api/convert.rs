@@ -4,7 +4,7 @@ use serde_json::value::RawValue;
 
 use super::proto::v1 as pb;
 use crate::app::RawDraft;
-use crate::event::{self, Data, Draft, EventType, EvidenceRef, Expected, Recorded, Timestamp};
+use crate::event::{self, Data, Draft, EventType, EvidenceRef, Expected, Recorded};
 use crate::ledger::{Entry, Error, Filter, Ledger, Receipt, Result};
 
 /// A draft from the wire.
@@ -30,7 +30,7 @@ fn check_draft(wire: pb::Draft) -> Result<Draft, event::Error> {
         wire.stream.parse().map_err(named("stream"))?,
         wire.source.parse().map_err(named("source"))?,
         wire.dedup.parse().map_err(named("dedup"))?,
-        time_from_proto(occurred_at).map_err(named("occurred_at"))?,
+        occurred_at.to_event().map_err(named("occurred_at"))?,
     );
     if !wire.actor.is_empty() {
         draft.actor = Some(wire.actor.parse().map_err(named("actor"))?);
@@ -63,7 +63,7 @@ pub fn draft_to_proto(draft: &Draft) -> Result<pb::Draft> {
         stream: raw.stream,
         source: raw.source,
         dedup: raw.dedup,
-        occurred_at: Some(time_to_proto(draft.occurred_at)),
+        occurred_at: Some(draft.occurred_at.into()),
         actor: raw.actor.unwrap_or_default(),
         correlation: raw.correlation.unwrap_or_default(),
         causation: raw.causation.unwrap_or_default(),
@@ -90,21 +90,6 @@ pub fn filter_to_proto(filter: &Filter) -> pb::Filter {
 pub(super) fn filter_from_proto(filter: Option<pb::Filter>) -> Filter {
     let filter = filter.unwrap_or_default();
     Filter { stream_prefix: filter.stream_prefix, types: filter.types }
-}
-
-fn time_from_proto(time: prost_types::Timestamp) -> Result<Timestamp, event::Error> {
-    let nanos = u32::try_from(time.nanos).ok().filter(|nanos| *nanos < 1_000_000_000);
-    let nanos = nanos.ok_or_else(|| event::Error::field("nanos", "not between 0 and 999999999"))?;
-    let micros = time.seconds.checked_mul(1_000_000).and_then(|micros| micros.checked_add(i64::from(nanos / 1000)));
-    Timestamp::from_micros(micros.unwrap_or(i64::MAX))
-}
-
-fn time_to_proto(time: Timestamp) -> prost_types::Timestamp {
-    let nanos = time.micros().rem_euclid(1_000_000) * 1000;
-    prost_types::Timestamp {
-        seconds: time.micros().div_euclid(1_000_000),
-        nanos: i32::try_from(nanos).unwrap_or_default(),
-    }
 }
 
 fn evidence_from_proto(reference: pb::EvidenceRef) -> Result<EvidenceRef, event::Error> {
@@ -188,8 +173,8 @@ fn envelope_to_proto(event: &Recorded) -> Result<pb::Envelope, event::Error> {
         stream: envelope.stream.to_string(),
         seq: envelope.seq.0,
         prev: text(envelope.prev.as_ref().map(ToString::to_string)),
-        occurred_at: Some(time_to_proto(envelope.occurred_at)),
-        recorded_at: Some(time_to_proto(envelope.recorded_at)),
+        occurred_at: Some(envelope.occurred_at.into()),
+        recorded_at: Some(envelope.recorded_at.into()),
         actor: text(envelope.actor.as_ref().map(ToString::to_string)),
         source: envelope.source.to_string(),
         dedup: envelope.dedup.to_string(),

@@ -4,12 +4,17 @@ mod convert;
 mod events;
 mod grpc;
 mod http;
+mod local;
 mod server;
 mod status;
+mod time;
+mod views;
 
 pub use convert::{draft_to_proto, filter_to_proto};
-pub use grpc::{FloorBench, LedgerApi};
+pub use grpc::{EnvironmentApi, FloorBench, LedgerApi, MetricsApi, ProvenanceApi};
+pub use local::local;
 pub use server::{Addresses, ServerOptions, serve};
+pub use time::Timestamp;
 
 /// Generated from `proto/`.
 #[expect(

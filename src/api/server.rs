@@ -9,10 +9,14 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tonic::transport::server::TcpIncoming;
 
-use super::grpc::{FloorBench, LedgerApi};
+use super::grpc::{EnvironmentApi, FloorBench, LedgerApi, MetricsApi, ProvenanceApi};
 use super::proto::bench::v1::floor_service_server::FloorServiceServer;
+use super::proto::v1::environment_service_server::EnvironmentServiceServer;
 use super::proto::v1::ledger_service_server::LedgerServiceServer;
+use super::proto::v1::metrics_service_server::MetricsServiceServer;
+use super::proto::v1::provenance_service_server::ProvenanceServiceServer;
 use super::{http, proto};
+use crate::app::Views;
 use crate::ledger::{Error, Ledger, Result};
 
 /// Largest message that is taken: 10,000 drafts of usual size, or a page of the largest events.
@@ -31,6 +35,8 @@ pub struct ServerOptions {
     pub grpc: SocketAddr,
     /// HTTP; port 0 for any.
     pub http: SocketAddr,
+    /// The ledger's views; without them it is a log and nothing else.
+    pub views: Option<Views>,
     /// Routes of other doors, served on the HTTP port.
     pub doors: axum::Router,
     /// Also serve what `plimsoll bench` compares with.
@@ -80,12 +86,19 @@ pub async fn serve(
         .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .with_service_name("plimsoll.v1.LedgerService")
+        .with_service_name("plimsoll.v1.EnvironmentService")
+        .with_service_name("plimsoll.v1.ProvenanceService")
+        .with_service_name("plimsoll.v1.MetricsService")
         .with_service_name("grpc.health.v1.Health")
         .build_v1()
         .map_err(|error| internal(&error))?;
     let api = LedgerServiceServer::new(LedgerApi::new(ledger.clone(), stopped.clone()))
         .max_decoding_message_size(MESSAGE_BYTES_MAX)
         .max_encoding_message_size(MESSAGE_BYTES_MAX);
+    let views = options.views;
+    let environment = views.clone().map(|views| EnvironmentServiceServer::new(EnvironmentApi::new(views)));
+    let provenance = views.clone().map(|views| ProvenanceServiceServer::new(ProvenanceApi::new(views)));
+    let metrics = views.map(|views| MetricsServiceServer::new(MetricsApi::new(views)));
     let floor = options.floor.map(|floor| FloorServiceServer::new(floor).max_decoding_message_size(MESSAGE_BYTES_MAX));
     let grpc_server = tonic::transport::Server::builder()
         .http2_keepalive_interval(Some(Duration::from_secs(30)))
@@ -94,6 +107,9 @@ pub async fn serve(
         .add_service(health)
         .add_service(reflection)
         .add_service(api)
+        .add_optional_service(environment)
+        .add_optional_service(provenance)
+        .add_optional_service(metrics)
         .add_optional_service(floor)
         // Small answers must not wait for the acknowledgement of earlier ones.
         .serve_with_incoming_shutdown(TcpIncoming::from(grpc).with_nodelay(Some(true)), until(stopped.clone()));

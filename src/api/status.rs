@@ -8,6 +8,7 @@ use tonic_types::{ErrorDetails, StatusExt};
 
 use crate::event;
 use crate::ledger::{Error, Kind};
+use crate::projection;
 
 const DOMAIN: &str = "plimsoll";
 
@@ -19,6 +20,37 @@ pub(super) fn of(error: &Error) -> Status {
 /// The status that ends a stream of requests: the error of the one with this number, from 0.
 pub(super) fn of_request(error: &Error, request: u64) -> Status {
     describe(error, Some(request))
+}
+
+/// The status of a question that has no answer.
+pub(super) fn of_query(error: &projection::Error) -> Status {
+    use projection::Error as Query;
+    let mut details = ErrorDetails::new();
+    let (code, reason) = match error {
+        Query::Ledger(error) => return of(error),
+        Query::Invalid { field, what } => {
+            details.add_bad_request_violation(field, what);
+            (Code::InvalidArgument, "INVALID_ARGUMENT")
+        }
+        Query::NotFound(_) => (Code::NotFound, "NOT_FOUND"),
+        Query::Stopped { projection, reason, .. } => {
+            details.add_precondition_failure_violation("PROJECTION_STOPPED", projection, reason);
+            (Code::FailedPrecondition, "PROJECTION_STOPPED")
+        }
+        Query::Rebuilding { .. } => (Code::Unavailable, "REBUILDING"),
+        Query::Behind { .. } => (Code::Unavailable, "BEHIND"),
+        Query::Damaged(_) => (Code::DataLoss, "DAMAGED"),
+        Query::Database(_) | Query::Poison(_) => (Code::Internal, "INTERNAL"),
+    };
+    if code == Code::Unavailable {
+        details.set_retry_info(Some(Duration::from_secs(1)));
+    }
+    let metadata = match error {
+        Query::Stopped { position, .. } => HashMap::from([("position".to_owned(), position.to_string())]),
+        _ => HashMap::new(),
+    };
+    details.set_error_info(reason, DOMAIN, metadata);
+    Status::with_error_details(code, error.to_string(), details)
 }
 
 fn describe(error: &Error, request: Option<u64>) -> Status {

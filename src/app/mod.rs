@@ -2,6 +2,8 @@
 
 mod draft;
 mod keeper;
+mod views;
 
 pub use draft::RawDraft;
 pub use keeper::{HeadsInterval, keep_heads};
+pub use views::{Registry, Views, build, put_in_place};

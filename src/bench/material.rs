@@ -32,7 +32,7 @@ pub(super) fn draft(n: u64) -> pb::Draft {
         stream: format!("target/production/{service}"),
         source: "argocd/prod-eu".to_owned(),
         dedup: format!("{commit}:{n}"),
-        occurred_at: Some(prost_types::Timestamp { seconds, nanos: 0 }),
+        occurred_at: Some(crate::api::Timestamp { seconds, nanos: 0 }),
         data_json,
         ..pb::Draft::default()
     }

@@ -53,17 +53,21 @@ impl std::str::FromStr for Key {
     }
 }
 
-async fn connect(url: &str) -> Result<LedgerServiceClient<Channel>, Exit> {
+/// A connection to a server.
+pub(super) async fn channel(url: &str) -> Result<Channel, Exit> {
     let url = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
     let endpoint =
         Endpoint::from_shared(url.clone()).map_err(|error| Exit::usage(format!("--server {url}: {error}")))?;
-    let channel = endpoint
+    endpoint
         .connect_timeout(std::time::Duration::from_secs(10))
         .tcp_nodelay(true)
         .connect()
         .await
-        .map_err(|error| Exit::busy(format!("cannot reach {url}: {}", super::exit::chain(&error))))?;
-    Ok(LedgerServiceClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX))
+        .map_err(|error| Exit::busy(format!("cannot reach {url}: {}", super::exit::chain(&error))))
+}
+
+async fn connect(url: &str) -> Result<LedgerServiceClient<Channel>, Exit> {
+    Ok(LedgerServiceClient::new(channel(url).await?).max_decoding_message_size(MESSAGE_BYTES_MAX))
 }
 
 impl Access {

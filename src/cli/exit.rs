@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use crate::ledger::{self, Kind};
+use crate::projection;
 
 /// How a command ended that said what it had to say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,6 +91,17 @@ impl From<&ledger::Error> for Exit {
             Kind::Unavailable => 3,
         };
         Self { code, message: chain(error) }
+    }
+}
+
+impl From<projection::Error> for Exit {
+    fn from(error: projection::Error) -> Self {
+        let code = match error.kind() {
+            Kind::Invalid => 2,
+            Kind::NotFound | Kind::Conflict | Kind::Refused | Kind::Corrupt | Kind::Internal => 1,
+            Kind::Unavailable => 3,
+        };
+        Self { code, message: chain(&error) }
     }
 }
 

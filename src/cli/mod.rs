@@ -2,12 +2,15 @@
 
 mod access;
 mod bench;
+mod environment;
 mod evidence;
 mod exit;
 mod follow;
 mod import;
 mod keep;
 mod normalise;
+mod progress;
+mod questions;
 mod record;
 mod report;
 mod serve;
@@ -109,6 +112,14 @@ enum Command {
     Show(show::Show),
     /// Print an event's receipt: it verifies offline
     Receipt(show::ReceiptArgs),
+    /// What ran in an environment, at any instant
+    Env(environment::Env),
+    /// Deployments of a service to an environment, and attempts at them
+    Deployments(environment::Deployments),
+    /// Environments and the services in them
+    Targets(environment::Targets),
+    /// Derive the views anew from the log
+    Rebuild(environment::Rebuild),
     /// Verify a data directory, a published log or a receipt
     Verify(verify::Verify),
     /// Write the log as static files
@@ -168,6 +179,10 @@ async fn dispatch(cli: Cli) -> Result<Outcome, Exit> {
         Command::Log(args) => Box::pin(show::log(&settings, args)).await,
         Command::Show(args) => Box::pin(show::show(&settings, args)).await,
         Command::Receipt(args) => Box::pin(show::receipt(&settings, args)).await,
+        Command::Env(args) => Box::pin(environment::env(&settings, args)).await,
+        Command::Deployments(args) => Box::pin(environment::deployments(&settings, args)).await,
+        Command::Targets(args) => Box::pin(environment::targets(&settings, args)).await,
+        Command::Rebuild(args) => environment::rebuild(&settings, args).await,
         Command::Verify(args) => verify::verify(&settings, args).await,
         Command::Export(args) => keep::export(&settings, args).await,
         Command::Key(keep::Key::Show) => keep::key_show(&settings).await,

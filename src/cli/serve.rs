@@ -10,9 +10,10 @@ use super::access::Access;
 use super::exit::{Exit, Outcome};
 use super::{Settings, follow, import, print_json};
 use crate::api::{self, ServerOptions};
-use crate::app::{HeadsInterval, keep_heads};
+use crate::app::{HeadsInterval, Views, keep_heads};
 use crate::ingest::{self, Intake, kubernetes};
 use crate::ledger::{Creation, Ledger, Options};
+use crate::projection;
 use tokio::task::JoinSet;
 
 #[derive(Debug, Args)]
@@ -67,7 +68,9 @@ pub(super) async fn serve(settings: &Settings, args: Serve) -> Result<Outcome, E
     }
     let watches = kubernetes::start(&intake, kubernetes::clusters(&config.kubernetes).await.map_err(Exit::usage)?);
     let loopback = |port| SocketAddr::from(([127, 0, 0, 1], port));
+    let views = Views::open(&ledger, &settings.data, projection::all)?;
     let options = ServerOptions {
+        views: Some(views.clone()),
         doors: ingest::http::router(intake),
         grpc: args.grpc.or(config.grpc).unwrap_or_else(|| loopback(7450)),
         http: args.http.or(config.http).unwrap_or_else(|| loopback(7451)),
@@ -86,6 +89,7 @@ pub(super) async fn serve(settings: &Settings, args: Serve) -> Result<Outcome, E
     watches.stop().await;
     // They hold the ledger too; only when they are gone does dropping ours close it.
     beside.shutdown().await;
+    views.close().await?;
     served?;
     tokio::task::spawn_blocking(move || drop(ledger))
         .await

@@ -46,6 +46,7 @@ pub use ports::{Clock, Entropy, SystemClock, SystemEntropy};
 pub use receipt::Receipt;
 pub use sequencer::{Acknowledged, Placed, Request, Sequencer};
 pub use signer::{Signed, Signer, verify_note};
+pub(crate) use sqlite::{Access, Readers, remove_database};
 pub use sqlite::{SqliteEngine, Store};
 pub use writer::SignedHead;
 

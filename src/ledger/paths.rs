@@ -49,6 +49,18 @@ impl DataDir {
         self.root.join("index.db")
     }
 
+    /// What projections derive from the log.
+    #[must_use]
+    pub fn views(&self) -> PathBuf {
+        self.root.join("views.db")
+    }
+
+    /// Held by the process that folds the views.
+    #[must_use]
+    pub fn views_lock(&self) -> PathBuf {
+        self.root.join("views.lock")
+    }
+
     /// The signing key: one line in the form of C2SP signed-note's Go implementation, readable by its owner only.
     #[must_use]
     pub fn signing_key(&self) -> PathBuf {

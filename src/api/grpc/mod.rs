@@ -1,8 +1,11 @@
-//! `plimsoll.v1.LedgerService`.
+//! The services of `plimsoll.v1`.
 
 mod append;
+mod environment;
 mod evidence;
 mod floor;
+mod metrics;
+mod provenance;
 mod read;
 
 use std::pin::Pin;
@@ -13,7 +16,10 @@ use tokio::sync::{Semaphore, watch};
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status, Streaming};
 
+pub use environment::EnvironmentApi;
 pub use floor::FloorBench;
+pub use metrics::MetricsApi;
+pub use provenance::ProvenanceApi;
 
 use super::convert::{event_to_proto, key_of, receipt_to_proto};
 use super::proto::v1 as pb;

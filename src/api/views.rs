@@ -1,0 +1,166 @@
+//! What answers about views have in common on the wire.
+
+use tonic::{Response, Status};
+
+use super::proto::v1 as pb;
+use super::{Timestamp, status};
+use crate::app::Views;
+use crate::event;
+use crate::projection::deployment::{self, Deployment, Origin};
+use crate::projection::{About, Basis, Error, Result, Snapshot};
+
+/// Asks the views, once they hold what is asked of.
+pub(super) async fn ask<T: Send + 'static>(
+    views: &Views,
+    asked: pb::Asked,
+    needs: &'static [&'static About],
+    query: impl FnOnce(&Snapshot<'_>, &Basis) -> Result<T> + Send + 'static,
+) -> Result<Response<T>, Status> {
+    let run = move |snapshot: &Snapshot<'_>| {
+        let basis = snapshot.basis(asked.known_at, needs)?;
+        query(snapshot, &basis)
+    };
+    let min_position = asked.min_position.max(asked.known_at.unwrap_or(0));
+    if min_position > views.ledger().head().size {
+        let what = format!("the log holds {} events, not {min_position}", views.ledger().head().size);
+        return Err(status::of_query(&Error::invalid("min_position", what)));
+    }
+    views.query(min_position, run).await.map(Response::new).map_err(|error| status::of_query(&error))
+}
+
+/// An optional instant of a request.
+pub(super) fn instant_from_proto(field: &str, at: Option<Timestamp>) -> Result<Option<event::Timestamp>, Status> {
+    let parsed = at.map(Timestamp::to_event).transpose();
+    parsed.map_err(|error| status::of_query(&Error::invalid(field, error.to_string())))
+}
+
+/// The instant asked for, else the one at which the last event was recorded: an answer must not depend on the clock of
+/// whoever gives it.
+pub(super) fn at_or_newest(basis: &Basis, at: Option<event::Timestamp>) -> event::Timestamp {
+    at.or(basis.recorded_at).unwrap_or_else(|| event::Timestamp::from_micros_clamped(0))
+}
+
+/// Most of what one page of an answer holds, and how much it holds where nothing is said.
+const PAGE_MAX: usize = 1000;
+const PAGE: usize = 100;
+
+/// How much a page is to hold.
+pub(super) fn page_size(asked: u32) -> usize {
+    match usize::try_from(asked).unwrap_or(PAGE_MAX) {
+        0 => PAGE,
+        size => size.min(PAGE_MAX),
+    }
+}
+
+/// Where the next page begins. It names the events that the first page made use of, so that all pages are of one state.
+pub(super) fn token(basis: &Basis, (first, second): (i64, i64)) -> String {
+    format!("{}.{first}.{second}", basis.known_at)
+}
+
+/// Where a page goes on; it asks of the same events as the page before.
+pub(super) fn continues(asked: &mut pb::Asked, token: &str) -> Result<Option<(i64, i64)>, Status> {
+    if token.is_empty() {
+        return Ok(None);
+    }
+    let mut parts = token.split('.');
+    let mut number = || parts.next().and_then(|part| part.parse::<i64>().ok());
+    let (known_at, first, second) = (number(), number(), number());
+    match (known_at.and_then(|known| u64::try_from(known).ok()), first.zip(second), parts.next()) {
+        (Some(known_at), Some(place), None) if asked.known_at.is_none_or(|asked| asked == known_at) => {
+            asked.known_at = Some(known_at);
+            Ok(Some(place))
+        }
+        _ => Err(status::of_query(&Error::invalid("page_token", "is not the one of the answer before"))),
+    }
+}
+
+/// A text that restricts, unless it is empty.
+pub(super) fn filter(text: &str) -> Option<String> {
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+pub(super) fn basis_to_proto(basis: &Basis) -> pb::Basis {
+    pb::Basis { known_at: basis.known_at, recorded_at: basis.recorded_at.map(Into::into) }
+}
+
+/// Gaps that touch the time from `from` to `to`.
+pub(super) fn gaps(
+    snapshot: &Snapshot<'_>,
+    basis: &Basis,
+    from: event::Timestamp,
+    to: event::Timestamp,
+) -> Result<Vec<pb::Gap>> {
+    let gaps = deployment::gaps(snapshot, basis, from, to)?;
+    let gap = |gap: deployment::Gap| pb::Gap {
+        from: Some(gap.from.into()),
+        to: Some(gap.to.into()),
+        observed: gap.observed,
+        reason: gap.reason,
+        position: gap.position,
+    };
+    Ok(gaps.into_iter().map(gap).collect())
+}
+
+/// Somebody, with the identity unless it was erased.
+pub(super) fn person(snapshot: &Snapshot<'_>, subject: Option<String>) -> Result<Option<pb::Person>> {
+    subject.map(|subject| Ok(pb::Person { identity: snapshot.person(&subject)?, subject })).transpose()
+}
+
+fn repository(stream: &str) -> Option<String> {
+    let path = stream.strip_prefix("repo/").unwrap_or(stream);
+    filter(path)
+}
+
+fn revision(origin: Origin) -> pb::Revision {
+    pb::Revision { repository: repository(&origin.repository), revision: origin.revision }
+}
+
+/// A deployment with everything that belongs to it.
+pub(super) fn deployment_to_proto(
+    snapshot: &Snapshot<'_>,
+    basis: &Basis,
+    deployment: Deployment,
+) -> Result<pb::Deployment> {
+    let uncertain = deployment.uncertainties().into_iter().map(str::to_owned).collect();
+    let source_commits = source_commits(snapshot, basis, &deployment)?;
+    Ok(pb::Deployment {
+        id: deployment.id,
+        status: deployment.status.as_str().to_owned(),
+        class: deployment.class.map(|class| class.as_str().to_owned()),
+        from: Some(deployment.at.into()),
+        not_before: deployment.not_before.map(Into::into),
+        to: deployment.until.map(Into::into),
+        ended: deployment.ended.map(|ended| ended.as_str().to_owned()),
+        ended_by: deployment.ended_by,
+        replaces: deployment.replaces,
+        started_at: deployment.started_at.map(Into::into),
+        finished_at: deployment.finished_at.map(Into::into),
+        images: deployment
+            .images
+            .into_iter()
+            .map(|image| pb::RunningImage { name: image.name, tag: image.tag, digest: image.digest })
+            .collect(),
+        source_commits,
+        manifest: deployment.manifest.map(revision),
+        command: deployment.command,
+        initiated_by: person(snapshot, deployment.initiated_by)?,
+        automated: deployment.automated,
+        hotfix: deployment.hotfix,
+        partial: deployment.partial,
+        clusters: deployment.clusters,
+        uncertain,
+        position: deployment.position,
+    })
+}
+
+/// The commits that a deployment's artifacts are of.
+fn source_commits(_: &Snapshot<'_>, _: &Basis, deployment: &Deployment) -> Result<Vec<pb::SourceCommit>> {
+    let named = deployment.source_commit.clone().map(|origin| pb::SourceCommit {
+        repository: repository(&origin.repository),
+        commit: origin.revision,
+        evidence: "deployment".to_owned(),
+        digest: None,
+        position: deployment.position,
+    });
+    Ok(named.into_iter().collect())
+}

@@ -1,0 +1,29 @@
+//! Environment state: what ran where, from when to when, and what every rollout was.
+//!
+//! The facts of a rollout are put together whatever order they came in ([`rollout`]); rollouts in the order in which they
+//! took effect give classes and intervals ([`walk`]). A fact that comes late makes its target be walked again from there.
+
+mod fact;
+mod fold;
+mod query;
+mod rollout;
+mod store;
+mod tier;
+mod walk;
+
+pub use fact::RunningImage;
+pub use fold::Deployments;
+pub use query::{Deployment, Gap, Origin, Target, deployments, gaps, state, target, targets};
+pub use tier::{Tier, tier};
+pub use walk::{Class, Ended, Status};
+
+use super::About;
+
+/// What this projection is.
+pub const ABOUT: About = About {
+    name: "deployment",
+    version: 1,
+    schema: include_str!("../../../schema/views/deployment.sql"),
+    tables: &["target", "rollout", "rollout_fact", "health_fact", "removal", "deployment", "gap", "manifest_commit"],
+    needs: &[],
+};

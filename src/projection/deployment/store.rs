@@ -1,0 +1,289 @@
+//! The rows of this projection.
+
+use rusqlite::{Connection, OptionalExtension, Row as SqlRow, params};
+
+use super::super::{CURRENT, Error, Result};
+use super::fact::Kind;
+use super::rollout::{Fact, Order, Rollout};
+use super::walk::{Class, Outcome};
+
+/// A derived row, without its id and the positions it was known between.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Row {
+    pub(super) target: i64,
+    pub(super) rollout: i64,
+    pub(super) status: i64,
+    pub(super) class: Option<i64>,
+    pub(super) at: i64,
+    pub(super) key: i64,
+    pub(super) until_at: Option<i64>,
+    pub(super) ended: Option<i64>,
+    pub(super) ended_by: Option<i64>,
+    pub(super) replaces: Option<i64>,
+    pub(super) started_at: Option<i64>,
+    pub(super) finished_at: Option<i64>,
+    pub(super) artifact_set: i64,
+    pub(super) images: Option<i64>,
+    pub(super) source_commit: Option<i64>,
+    pub(super) manifest: Option<i64>,
+    pub(super) command: Option<i64>,
+    pub(super) initiated_by: Option<i64>,
+    pub(super) flags: i64,
+    pub(super) observed_from: Option<i64>,
+    pub(super) clusters: i64,
+    pub(super) position: i64,
+}
+
+impl Row {
+    pub(super) fn new(target: i64, rollout: &Rollout, artifact_set: i64, outcome: &Outcome) -> Self {
+        let (at, key) = rollout.effect.unwrap_or(rollout.last);
+        let (until_at, ended, ended_by) = match outcome.until {
+            Some((at, ended, by)) => (Some(at), Some(ended as i64), by),
+            None => (None, None, None),
+        };
+        Self {
+            target,
+            rollout: rollout.id,
+            status: outcome.status as i64,
+            class: outcome.class.map(|class| class as i64),
+            at,
+            key,
+            until_at,
+            ended,
+            ended_by,
+            replaces: outcome.replaces,
+            started_at: rollout.started_at,
+            finished_at: outcome.finished_at,
+            artifact_set,
+            images: rollout.images,
+            source_commit: rollout.source_commit,
+            manifest: rollout.manifest,
+            command: rollout.command,
+            initiated_by: rollout.initiated_by,
+            flags: rollout.flags,
+            observed_from: rollout.observed_from,
+            clusters: i64::try_from(rollout.clusters.len()).unwrap_or(i64::MAX),
+            position: rollout.position,
+        }
+    }
+
+    /// Reads the columns in the order of the fields, which begin at `first`.
+    pub(super) fn read(row: &SqlRow<'_>, first: usize) -> rusqlite::Result<Self> {
+        Ok(Self {
+            target: row.get(first)?,
+            rollout: row.get(first + 1)?,
+            status: row.get(first + 2)?,
+            class: row.get(first + 3)?,
+            at: row.get(first + 4)?,
+            key: row.get(first + 5)?,
+            until_at: row.get(first + 6)?,
+            ended: row.get(first + 7)?,
+            ended_by: row.get(first + 8)?,
+            replaces: row.get(first + 9)?,
+            started_at: row.get(first + 10)?,
+            finished_at: row.get(first + 11)?,
+            artifact_set: row.get(first + 12)?,
+            images: row.get(first + 13)?,
+            source_commit: row.get(first + 14)?,
+            manifest: row.get(first + 15)?,
+            command: row.get(first + 16)?,
+            initiated_by: row.get(first + 17)?,
+            flags: row.get(first + 18)?,
+            observed_from: row.get(first + 19)?,
+            clusters: row.get(first + 20)?,
+            position: row.get(first + 21)?,
+        })
+    }
+}
+
+/// Writes what is known of a rollout from `position` on, unless it is what was known before. Returns whether it was not.
+pub(super) fn write(tx: &Connection, position: i64, row: &Row) -> Result<bool> {
+    let mut statement = tx.prepare_cached(
+        "SELECT target, rollout, status, class, at, key, until_at, ended, ended_by, replaces, started_at, finished_at, \
+         artifact_set, images, source_commit, manifest, command, initiated_by, flags, observed_from, clusters, position, \
+         id FROM deployment WHERE rollout = ?1 AND known_to = ?2",
+    )?;
+    let current: Option<(Row, i64)> = statement
+        .query_row(params![row.rollout, CURRENT], |found| Ok((Row::read(found, 0)?, found.get(22)?)))
+        .optional()?;
+    match current {
+        Some((current, _)) if current == *row => return Ok(false),
+        Some((_, id)) => {
+            tx.prepare_cached("UPDATE deployment SET known_to = ?2 WHERE id = ?1")?.execute(params![id, position])?;
+        }
+        None => {}
+    }
+    tx.prepare_cached(
+        "INSERT INTO deployment (target, rollout, status, class, at, key, until_at, ended, ended_by, replaces, started_at, \
+         finished_at, artifact_set, images, source_commit, manifest, command, initiated_by, flags, observed_from, \
+         clusters, position, known_from, known_to) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, \
+         ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24)",
+    )?
+    .execute(params![
+        row.target,
+        row.rollout,
+        row.status,
+        row.class,
+        row.at,
+        row.key,
+        row.until_at,
+        row.ended,
+        row.ended_by,
+        row.replaces,
+        row.started_at,
+        row.finished_at,
+        row.artifact_set,
+        row.images,
+        row.source_commit,
+        row.manifest,
+        row.command,
+        row.initiated_by,
+        row.flags,
+        row.observed_from,
+        row.clusters,
+        row.position,
+        position,
+        CURRENT,
+    ])?;
+    Ok(true)
+}
+
+/// What was said of a rollout, in order.
+pub(super) fn facts(tx: &Connection, rollout: i64) -> Result<Vec<Fact>> {
+    let mut statement = tx.prepare_cached(
+        "SELECT at, key, position, kind, started_at, cluster, effective, artifact_set, images, source_commit, manifest, \
+         command, initiated_by, flags, observed_from FROM rollout_fact WHERE rollout = ?1 ORDER BY at, key",
+    )?;
+    let mut rows = statement.query([rollout])?;
+    let mut facts = Vec::new();
+    while let Some(row) = rows.next()? {
+        let kind: i64 = row.get(3)?;
+        facts.push(Fact {
+            at: row.get(0)?,
+            key: row.get(1)?,
+            position: row.get(2)?,
+            kind: Kind::of(kind).ok_or_else(|| Error::Damaged(format!("a rollout fact of kind {kind}")))?,
+            started_at: row.get(4)?,
+            cluster: row.get(5)?,
+            effective: row.get(6)?,
+            artifact_set: row.get(7)?,
+            images: row.get(8)?,
+            source_commit: row.get(9)?,
+            manifest: row.get(10)?,
+            command: row.get(11)?,
+            initiated_by: row.get(12)?,
+            flags: row.get(13)?,
+            observed_from: row.get(14)?,
+        });
+    }
+    Ok(facts)
+}
+
+/// Keeps a fact.
+pub(super) fn keep(tx: &Connection, rollout: i64, fact: &Fact) -> Result<()> {
+    tx.prepare_cached(
+        "INSERT INTO rollout_fact (rollout, at, key, position, kind, started_at, cluster, effective, artifact_set, images, \
+         source_commit, manifest, command, initiated_by, flags, observed_from) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, \
+         ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+    )?
+    .execute(params![
+        rollout,
+        fact.at,
+        fact.key,
+        fact.position,
+        fact.kind as i64,
+        fact.started_at,
+        fact.cluster,
+        fact.effective,
+        fact.artifact_set,
+        fact.images,
+        fact.source_commit,
+        fact.manifest,
+        fact.command,
+        fact.initiated_by,
+        fact.flags,
+        fact.observed_from,
+    ])?;
+    Ok(())
+}
+
+/// The last rollout that brought something new, before an instant.
+pub(super) fn last_effect(tx: &Connection, target: i64, before: Order) -> Result<Option<(Order, Class, Option<i64>)>> {
+    let mut statement = tx.prepare_cached(
+        "SELECT at, key, class, replaces FROM deployment WHERE target = ?1 AND (at, key) < (?2, ?3) AND known_to = ?4 \
+         AND class IN (0, 1) ORDER BY at DESC, key DESC LIMIT 1",
+    )?;
+    let found: Option<(i64, i64, i64, Option<i64>)> = statement
+        .query_row(params![target, before.0, before.1, CURRENT], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+        })
+        .optional()?;
+    found
+        .map(|(at, key, class, replaces)| {
+            let class = Class::of(class).ok_or_else(|| Error::Damaged(format!("a deployment of class {class}")))?;
+            Ok(((at, key), class, replaces))
+        })
+        .transpose()
+}
+
+/// When an artifact set first went live, of what went live before an instant.
+pub(super) fn first_live(tx: &Connection, target: i64, artifact_set: i64, before: Order) -> Result<Option<Order>> {
+    let mut statement = tx.prepare_cached(
+        "SELECT at, key FROM deployment WHERE target = ?1 AND artifact_set = ?2 AND (at, key) < (?3, ?4) AND known_to = ?5 \
+         AND class IN (0, 1) ORDER BY at, key LIMIT 1",
+    )?;
+    let parameters = params![target, artifact_set, before.0, before.1, CURRENT];
+    Ok(statement.query_row(parameters, |row| Ok((row.get(0)?, row.get(1)?))).optional()?)
+}
+
+/// Rollouts that took effect from an instant on, in order.
+pub(super) fn effects(tx: &Connection, target: i64, from: Order) -> Result<Vec<i64>> {
+    let mut statement = tx.prepare_cached(
+        "SELECT id FROM rollout WHERE target = ?1 AND effect_at NOT NULL AND (effect_at, effect_key) >= (?2, ?3) \
+         ORDER BY effect_at, effect_key",
+    )?;
+    let rows = statement.query_map(params![target, from.0, from.1], |row| row.get(0))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// When the target went, from an instant on.
+pub(super) fn removals(tx: &Connection, target: i64, from: Order) -> Result<Vec<Order>> {
+    let mut statement =
+        tx.prepare_cached("SELECT at, key FROM removal WHERE target = ?1 AND (at, key) >= (?2, ?3) ORDER BY at, key")?;
+    let rows = statement.query_map(params![target, from.0, from.1], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Since when a cluster is healthy that a rollout took effect in at `from`, looking no further than `until`. Where
+/// nothing was ever said of health, success is all there is to go by.
+pub(super) fn healthy_at(
+    tx: &Connection,
+    target: i64,
+    cluster: i64,
+    from: i64,
+    until: Option<i64>,
+) -> Result<Option<i64>> {
+    let mut before = tx.prepare_cached(
+        "SELECT health FROM health_fact WHERE target = ?1 AND cluster = ?2 AND at <= ?3 ORDER BY at DESC, key DESC LIMIT 1",
+    )?;
+    let before: Option<i64> = before.query_row(params![target, cluster, from], |row| row.get(0)).optional()?;
+    if before == Some(HEALTHY) {
+        return Ok(Some(from));
+    }
+    let until = until.unwrap_or(i64::MAX);
+    let mut after = tx.prepare_cached(
+        "SELECT at FROM health_fact WHERE target = ?1 AND cluster = ?2 AND at > ?3 AND at < ?4 AND (health = 0 OR ?5) \
+         ORDER BY at LIMIT 1",
+    )?;
+    let mut first = |any: bool| -> Result<Option<i64>> {
+        Ok(after.query_row(params![target, cluster, from, until, any], |row| row.get(0)).optional()?)
+    };
+    Ok(match first(false)? {
+        Some(at) => Some(at),
+        None if before.is_none() && first(true)?.is_none() => Some(from),
+        None => None,
+    })
+}
+
+/// Number of the word in `health_fact`.
+pub(super) const HEALTHY: i64 = 0;
