@@ -8,6 +8,7 @@ pub mod cdevents;
 pub mod cli;
 pub mod config;
 pub mod event;
+pub mod exposition;
 pub mod ingest;
 pub mod ledger;
 pub mod projection;

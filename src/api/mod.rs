@@ -13,7 +13,7 @@ mod views;
 pub use convert::{draft_to_proto, filter_to_proto};
 pub use grpc::{EnvironmentApi, FloorBench, LedgerApi, MetricsApi, ProvenanceApi};
 pub use local::local;
-pub use server::{Addresses, ServerOptions, serve};
+pub use server::{Addresses, IntakeCounts, ServerOptions, serve};
 pub use time::Timestamp;
 
 /// Generated from `proto/`.

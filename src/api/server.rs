@@ -17,6 +17,7 @@ use super::proto::v1::metrics_service_server::MetricsServiceServer;
 use super::proto::v1::provenance_service_server::ProvenanceServiceServer;
 use super::{http, proto};
 use crate::app::Views;
+use crate::app::metrics::Intakes;
 use crate::ledger::{Error, Ledger, Result};
 
 /// Largest message that is taken: 10,000 drafts of usual size, or a page of the largest events.
@@ -28,6 +29,16 @@ const STREAMS_PER_CONNECTION: u32 = 16_384;
 /// Time that open requests have to end once the server is told to stop.
 const DRAIN: Duration = Duration::from_secs(20);
 
+/// Tells how often what was taken in.
+#[derive(Clone)]
+pub struct IntakeCounts(pub std::sync::Arc<dyn Fn() -> Intakes + Send + Sync>);
+
+impl std::fmt::Debug for IntakeCounts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("counts")
+    }
+}
+
 /// Where to listen.
 #[derive(Debug)]
 pub struct ServerOptions {
@@ -37,6 +48,8 @@ pub struct ServerOptions {
     pub http: SocketAddr,
     /// The ledger's views; without them it is a log and nothing else.
     pub views: Option<Views>,
+    /// How often what was taken in by other doors, for `/metrics`.
+    pub intakes: Option<IntakeCounts>,
     /// Routes of other doors, served on the HTTP port.
     pub doors: axum::Router,
     /// Also serve what `plimsoll bench` compares with.
@@ -95,6 +108,7 @@ pub async fn serve(
     let api = LedgerServiceServer::new(LedgerApi::new(ledger.clone(), stopped.clone()))
         .max_decoding_message_size(MESSAGE_BYTES_MAX)
         .max_encoding_message_size(MESSAGE_BYTES_MAX);
+    let scrape = http::Scrape { views: options.views.clone(), intakes: options.intakes };
     let views = options.views;
     let environment = views.clone().map(|views| EnvironmentServiceServer::new(EnvironmentApi::new(views)));
     let provenance = views.clone().map(|views| ProvenanceServiceServer::new(ProvenanceApi::new(views)));
@@ -113,7 +127,7 @@ pub async fn serve(
         .add_optional_service(floor)
         // Small answers must not wait for the acknowledgement of earlier ones.
         .serve_with_incoming_shutdown(TcpIncoming::from(grpc).with_nodelay(Some(true)), until(stopped.clone()));
-    let router = http::router(ledger, stopped.clone()).merge(options.doors);
+    let router = http::router(ledger, scrape, stopped.clone()).merge(options.doors);
     let http = http.tap_io(|stream| {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "a connection keeps small answers back");

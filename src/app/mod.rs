@@ -2,6 +2,7 @@
 
 mod draft;
 mod keeper;
+pub mod metrics;
 mod views;
 
 pub use draft::RawDraft;

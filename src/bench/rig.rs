@@ -98,8 +98,14 @@ impl Site {
         let (ready, addresses) = oneshot::channel::<Addresses>();
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let floor = FloorBench { leaf: material::draft(0).data_json.repeat(2).into_bytes().into() };
-        let options =
-            ServerOptions { grpc: any, http: any, views: None, doors: axum::Router::new(), floor: Some(floor) };
+        let options = ServerOptions {
+            grpc: any,
+            http: any,
+            views: None,
+            intakes: None,
+            doors: axum::Router::new(),
+            floor: Some(floor),
+        };
         let tell = move |addresses| {
             let _nobody_waits = ready.send(addresses).is_err();
         };

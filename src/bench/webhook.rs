@@ -45,7 +45,7 @@ pub(super) async fn measure(scratch: &Path, deliveries: u64) -> Result<Spread> {
     let (stop, stopped) = oneshot::channel::<()>();
     let (ready, addresses) = oneshot::channel::<Addresses>();
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
-    let options = ServerOptions { grpc: any, http: any, views: None, doors, floor: None };
+    let options = ServerOptions { grpc: any, http: any, views: None, intakes: None, doors, floor: None };
     let tell = move |addresses| {
         let _nobody_waits = ready.send(addresses).is_err();
     };

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
@@ -9,7 +10,7 @@ use clap::Args;
 use super::access::Access;
 use super::exit::{Exit, Outcome};
 use super::{Settings, follow, import, print_json};
-use crate::api::{self, ServerOptions};
+use crate::api::{self, IntakeCounts, ServerOptions};
 use crate::app::{HeadsInterval, Views, keep_heads};
 use crate::ingest::{self, Intake, kubernetes};
 use crate::ledger::{Creation, Ledger, Options};
@@ -69,8 +70,10 @@ pub(super) async fn serve(settings: &Settings, args: Serve) -> Result<Outcome, E
     let watches = kubernetes::start(&intake, kubernetes::clusters(&config.kubernetes).await.map_err(Exit::usage)?);
     let loopback = |port| SocketAddr::from(([127, 0, 0, 1], port));
     let views = Views::open(&ledger, &settings.data, projection::all)?;
+    let counters = intake.counters().clone();
     let options = ServerOptions {
         views: Some(views.clone()),
+        intakes: Some(IntakeCounts(Arc::new(move || counters.all()))),
         doors: ingest::http::router(intake),
         grpc: args.grpc.or(config.grpc).unwrap_or_else(|| loopback(7450)),
         http: args.http.or(config.http).unwrap_or_else(|| loopback(7451)),

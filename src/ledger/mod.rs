@@ -10,6 +10,7 @@ mod guard;
 mod heads;
 mod index;
 mod lock;
+mod meter;
 mod open;
 mod paths;
 mod ports;
@@ -40,6 +41,7 @@ pub use guard::Guard;
 pub use heads::{HEADS_MEDIA_TYPE, heads_line, list_digests};
 pub use index::{Index, StreamInfo};
 pub use lock::Lock;
+pub use meter::{BATCH_EVENTS, LATENCY_SECONDS, Meter, Reading, Spread};
 pub use open::{Creation, Options};
 pub use paths::DataDir;
 pub use ports::{Clock, Entropy, SystemClock, SystemEntropy};
@@ -85,6 +87,7 @@ struct Inner {
     reads: tokio::sync::Semaphore,
     /// What the last `heads.committed` covers, plus one; 0 before the first.
     heads_covered: AtomicU64,
+    meter: Arc<Meter>,
     // Last, so that it is given back when all else is closed.
     _lock: Option<Lock>,
 }
@@ -483,6 +486,12 @@ impl Ledger {
     #[must_use]
     pub fn evidence(&self) -> &Evidence {
         &self.inner.evidence
+    }
+
+    /// What the append path counted since the start of this process.
+    #[must_use]
+    pub fn meter(&self) -> &Meter {
+        &self.inner.meter
     }
 
     /// The verifier key of the log.

@@ -135,6 +135,7 @@ impl Ledger {
                 entropy: Arc::new(SystemEntropy),
                 reads: tokio::sync::Semaphore::new(READS_MAX),
                 heads_covered: AtomicU64::new(0),
+                meter: Arc::default(),
                 _lock: None,
             }),
         })
@@ -185,6 +186,7 @@ impl Opened {
         let heads_covered = AtomicU64::new(last_heads(&*engine, &index)?.map_or(0, |as_of| as_of + 1));
         let evidence = Evidence::of(engine.clone(), &options.dir.evidence())?;
         evidence.clear_incoming()?;
+        let meter = sequencer.meter().clone();
         let writer = Writer::start(sequencer, index.clone(), Some((guard.clone(), verifier.clone())), sender)?;
         let inner = Inner {
             engine,
@@ -200,6 +202,7 @@ impl Opened {
             entropy,
             reads: tokio::sync::Semaphore::new(READS_MAX),
             heads_covered,
+            meter,
             _lock: Some(lock),
         };
         Ok(Self { ledger: Ledger { inner: Arc::new(inner) }, rolled_back, reason: options.accept_rollback, guard })

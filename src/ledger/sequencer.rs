@@ -17,6 +17,7 @@ use bytes::Bytes;
 
 use super::engine::{AppendError, Appender, Batch, Engine, Erasure, PackedBlob, SealedValue, SubjectRecord};
 use super::index::{Addition, DedupKey, Index, StreamHead, dedup_key};
+use super::meter::Meter;
 use super::ports::{Clock, Entropy};
 use super::seal;
 use super::signer::Signer;
@@ -83,6 +84,7 @@ pub struct Sequencer {
     entropy: Arc<dyn Entropy>,
     last_recorded_at: Timestamp,
     checkpoint: Arc<str>,
+    meter: Arc<Meter>,
     stopped: Option<String>,
 }
 
@@ -145,13 +147,21 @@ impl Sequencer {
         };
         let appender = engine.appender()?;
         let checkpoint = head.checkpoint.unwrap_or_default().into();
-        Ok(Self { appender, engine, index, signer, clock, entropy, last_recorded_at, checkpoint, stopped: None })
+        let meter = Arc::default();
+        let stopped = None;
+        Ok(Self { appender, engine, index, signer, clock, entropy, last_recorded_at, checkpoint, meter, stopped })
     }
 
     /// How many events the log has.
     #[must_use]
     pub fn size(&self) -> u64 {
         self.signer.size()
+    }
+
+    /// What it counts.
+    #[must_use]
+    pub fn meter(&self) -> &Arc<Meter> {
+        &self.meter
     }
 
     /// Why nothing is written any more, if so.
@@ -264,6 +274,9 @@ impl Sequencer {
         let mut placed: Vec<Placed> = Vec::with_capacity(decisions.len());
         let mut any_new = false;
         for (event, decision) in request.events.iter().zip(decisions) {
+            if !matches!(decision, Decision::New { .. }) {
+                self.meter.repeated(event.type_name(), event.source().as_str());
+            }
             placed.push(match decision {
                 Decision::New { key } => {
                     any_new = true;

@@ -36,8 +36,16 @@ pub struct SignedHead {
 }
 
 enum Command {
-    Append { request: Request, reply: oneshot::Sender<Result<Acknowledged>>, permit: OwnedSemaphorePermit },
-    Subjects { identities: Vec<String>, reply: oneshot::Sender<Result<Vec<SubjectId>>> },
+    Append {
+        request: Request,
+        reply: oneshot::Sender<Result<Acknowledged>>,
+        permit: OwnedSemaphorePermit,
+        since: Instant,
+    },
+    Subjects {
+        identities: Vec<String>,
+        reply: oneshot::Sender<Result<Vec<SubjectId>>>,
+    },
 }
 
 /// The queue's sending end, and the threads behind it.
@@ -94,7 +102,7 @@ impl Writer {
         })?;
         let permit = self.room.clone().acquire_many_owned(permits).await.map_err(|_closed| closing())?;
         let (reply, answer) = oneshot::channel();
-        self.send(Command::Append { request, reply, permit })?;
+        self.send(Command::Append { request, reply, permit, since: Instant::now() })?;
         Ok(answer)
     }
 
@@ -153,10 +161,10 @@ fn run(
         let mut next = Some(first);
         while let Some(command) = next {
             match command {
-                Command::Append { request, reply, permit } => {
+                Command::Append { request, reply, permit, since } => {
                     n_events += request.events.len();
                     requests.push(request);
-                    replies.push((reply, permit));
+                    replies.push((reply, permit, since));
                 }
                 // Not after what waits before it: a subject is committed apart, and no event needs it yet.
                 Command::Subjects { identities, reply } => {
@@ -179,12 +187,14 @@ fn run(
         let Some(answers) = answers else { return };
         tell_stopped(&sequencer);
         let (size, checkpoint) = (sequencer.size(), sequencer.checkpoint());
+        let new = size - head.borrow().size.min(size);
+        sequencer.meter().committed(new, replies.iter().map(|(.., since)| since.elapsed()));
         head.send_if_modified(|head| {
             let moved = head.size != size;
             *head = SignedHead { size, checkpoint };
             moved
         });
-        for ((reply, permit), answer) in replies.into_iter().zip(answers) {
+        for ((reply, permit, _), answer) in replies.into_iter().zip(answers) {
             let _caller_gone = reply.send(answer).is_err();
             drop(permit);
         }

@@ -9,6 +9,7 @@ mod compare;
 pub mod deployment;
 mod error;
 mod event;
+pub mod meter;
 mod names;
 mod projector;
 mod registry;

@@ -112,5 +112,5 @@ pub trait Documents {
 /// Every projection, in the order in which an event goes through them.
 #[must_use]
 pub fn all() -> Vec<Box<dyn Projection>> {
-    vec![Box::new(super::deployment::Deployments::default())]
+    vec![Box::new(super::deployment::Deployments::default()), Box::new(super::meter::Meters::default())]
 }

@@ -116,6 +116,17 @@ pub fn targets(
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
+/// Every service, in the order in which the ledger first heard of it.
+///
+/// # Errors
+/// `Database`.
+pub fn services(snapshot: &Snapshot<'_>) -> Result<Vec<String>> {
+    let mut statement =
+        snapshot.connection.prepare_cached("SELECT service FROM target GROUP BY service ORDER BY min(id)")?;
+    let rows = statement.query_map([], |row| row.get(0))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
 /// One target.
 ///
 /// # Errors

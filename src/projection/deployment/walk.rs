@@ -28,7 +28,7 @@ impl Class {
         }
     }
 
-    pub(super) fn of(number: i64) -> Option<Self> {
+    pub(in super::super) fn of(number: i64) -> Option<Self> {
         [Self::Forward, Self::Rollback, Self::Redeploy].into_iter().find(|class| *class as i64 == number)
     }
 }
@@ -61,7 +61,7 @@ impl Status {
         }
     }
 
-    pub(super) fn of(number: i64) -> Option<Self> {
+    pub(in super::super) fn of(number: i64) -> Option<Self> {
         [Self::Running, Self::Progressing, Self::Succeeded, Self::Failed, Self::Terminated]
             .into_iter()
             .find(|status| *status as i64 == number)
@@ -87,7 +87,7 @@ impl Ended {
         }
     }
 
-    pub(super) fn of(number: i64) -> Option<Self> {
+    pub(in super::super) fn of(number: i64) -> Option<Self> {
         [Self::Superseded, Self::Removed].into_iter().find(|ended| *ended as i64 == number)
     }
 }

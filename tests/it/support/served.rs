@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use plimsoll::api::proto::v1 as pb;
 use plimsoll::api::proto::v1::ledger_service_client::LedgerServiceClient;
-use plimsoll::api::{Addresses, ServerOptions, draft_to_proto, serve};
+use plimsoll::api::{Addresses, IntakeCounts, ServerOptions, draft_to_proto, serve};
 use plimsoll::app::Views;
 use plimsoll::event::Draft;
 use plimsoll::ingest::{Intake, Settings};
@@ -56,8 +56,11 @@ impl Served {
         let any = ([127, 0, 0, 1], 0).into();
         let intake = Intake::new(ledger.clone(), settings).unwrap();
         let doors = plimsoll::ingest::http::router(intake.clone());
+        let counters = intake.counters().clone();
+        let counts = IntakeCounts(Arc::new(move || counters.all()));
         let views = Views::open(&ledger, &house.data(), all).unwrap();
-        let options = ServerOptions { grpc: any, http: any, views: Some(views), doors, floor: None };
+        let options =
+            ServerOptions { grpc: any, http: any, views: Some(views), intakes: Some(counts), doors, floor: None };
         let (stop, stopped) = oneshot::channel::<()>();
         let (ready, addresses) = oneshot::channel();
         let tell = move |addresses| assert!(ready.send(addresses).is_ok());
