@@ -112,6 +112,15 @@ CREATE INDEX deployment_rollout ON deployment (rollout, known_to);
 CREATE INDEX deployment_set ON deployment (target, artifact_set, at);
 CREATE INDEX deployment_manifest ON deployment (manifest) WHERE manifest NOT NULL;
 CREATE INDEX deployment_images ON deployment (images) WHERE images NOT NULL;
+CREATE INDEX deployment_source_commit ON deployment (source_commit) WHERE source_commit NOT NULL;
+
+-- In which lists of images (rollout_fact.images) an image stands.
+CREATE TABLE image_list (
+    -- name.id of the digest, or of `name:tag` where that is not known
+    image  INTEGER NOT NULL,
+    images INTEGER NOT NULL,
+    PRIMARY KEY (image, images)
+) WITHOUT ROWID;
 
 -- What the ledger could not see.
 CREATE TABLE gap (

@@ -7,7 +7,7 @@ use super::{Timestamp, status};
 use crate::app::Views;
 use crate::event;
 use crate::projection::deployment::{self, Deployment, Origin};
-use crate::projection::{About, Basis, Error, Result, Snapshot};
+use crate::projection::{About, Basis, Error, Result, Snapshot, artifact};
 
 /// Asks the views, once they hold what is asked of.
 pub(super) async fn ask<T: Send + 'static>(
@@ -153,14 +153,27 @@ pub(super) fn deployment_to_proto(
     })
 }
 
-/// The commits that a deployment's artifacts are of.
-fn source_commits(_: &Snapshot<'_>, _: &Basis, deployment: &Deployment) -> Result<Vec<pb::SourceCommit>> {
-    let named = deployment.source_commit.clone().map(|origin| pb::SourceCommit {
-        repository: repository(&origin.repository),
-        commit: origin.revision,
-        evidence: "deployment".to_owned(),
-        digest: None,
-        position: deployment.position,
-    });
-    Ok(named.into_iter().collect())
+/// The commits that a deployment's artifacts are of: what the deployer named, else what each was built from.
+fn source_commits(snapshot: &Snapshot<'_>, basis: &Basis, deployment: &Deployment) -> Result<Vec<pb::SourceCommit>> {
+    if let Some(origin) = &deployment.source_commit {
+        return Ok(vec![pb::SourceCommit {
+            repository: repository(&origin.repository),
+            commit: origin.revision.clone(),
+            evidence: "deployment".to_owned(),
+            digest: None,
+            position: deployment.position,
+        }]);
+    }
+    let mut commits = Vec::new();
+    for digest in deployment.images.iter().filter_map(|image| image.digest.as_ref()) {
+        let found = artifact::source_commits(snapshot, basis, digest)?;
+        commits.extend(found.into_iter().map(|found| pb::SourceCommit {
+            repository: repository(&found.origin.repository),
+            commit: found.origin.revision,
+            evidence: found.evidence.as_str().to_owned(),
+            digest: Some(digest.clone()),
+            position: found.position,
+        }));
+    }
+    Ok(commits)
 }

@@ -5,6 +5,7 @@
 //! from the facts, whatever order they came in; each carries from which position to which it was what the ledger knew
 //! (`known_from`, `known_to`), so a question can also be asked as of what was known.
 
+pub mod artifact;
 mod compare;
 pub mod deployment;
 mod error;
@@ -14,6 +15,7 @@ mod names;
 mod projector;
 mod registry;
 mod snapshot;
+pub mod source;
 
 pub use compare::{Difference, compare};
 pub use error::{Error, Result};

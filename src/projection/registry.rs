@@ -112,5 +112,10 @@ pub trait Documents {
 /// Every projection, in the order in which an event goes through them.
 #[must_use]
 pub fn all() -> Vec<Box<dyn Projection>> {
-    vec![Box::new(super::deployment::Deployments::default()), Box::new(super::meter::Meters::default())]
+    vec![
+        Box::new(super::source::Sources::default()),
+        Box::new(super::artifact::Artifacts),
+        Box::new(super::deployment::Deployments::default()),
+        Box::new(super::meter::Meters::default()),
+    ]
 }

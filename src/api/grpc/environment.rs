@@ -6,13 +6,16 @@ use super::super::proto::v1 as pb;
 use super::super::{status, views as wire};
 use crate::app::Views;
 use crate::projection::deployment::{self, Deployment};
-use crate::projection::{self, Basis, Error, Snapshot};
+use crate::projection::{self, Basis, Error, Snapshot, artifact, source};
 
 /// The service over the views of one ledger.
 #[derive(Clone)]
 pub struct EnvironmentApi {
     views: Views,
 }
+
+/// Deployments are shown with the commits their artifacts are of.
+const DEPLOYMENTS: &[&projection::About] = &[&deployment::ABOUT, &artifact::ABOUT, &source::ABOUT];
 
 impl EnvironmentApi {
     /// The service over `views`.
@@ -37,7 +40,7 @@ impl pb::environment_service_server::EnvironmentService for EnvironmentApi {
         let request = request.into_inner();
         let as_of = wire::instant_from_proto("as_of", request.as_of)?;
         let service = wire::filter(&request.service);
-        self.ask(request.asked.unwrap_or_default(), &[&deployment::ABOUT], move |snapshot, basis| {
+        self.ask(request.asked.unwrap_or_default(), DEPLOYMENTS, move |snapshot, basis| {
             let environment = request.environment;
             let at = wire::at_or_newest(basis, as_of);
             let targets = deployment::targets(snapshot, basis, Some(&environment), service.as_deref())?;
@@ -74,7 +77,7 @@ impl pb::environment_service_server::EnvironmentService for EnvironmentApi {
         let mut asked = request.asked.unwrap_or_default();
         let after = wire::continues(&mut asked, &request.page_token)?;
         let limit = wire::page_size(request.page_size);
-        self.ask(asked, &[&deployment::ABOUT], move |snapshot, basis| {
+        self.ask(asked, DEPLOYMENTS, move |snapshot, basis| {
             let target = deployment::target(snapshot, basis, &request.environment, &request.service)?;
             let found = deployment::deployments(snapshot, basis, &target, (from, to), after, limit)?;
             let next = found.last().filter(|_| found.len() == limit).map(Deployment::place);

@@ -47,6 +47,25 @@ pub struct RunningImage {
     pub digest: Option<String>,
 }
 
+impl From<&Image> for RunningImage {
+    fn from(image: &Image) -> Self {
+        let digest = image.digest.as_ref().map(ToString::to_string);
+        Self { name: image.name.clone(), tag: image.tag.clone(), digest }
+    }
+}
+
+impl RunningImage {
+    /// By which it is told from others: its digest; where that is not known, name and tag.
+    #[must_use]
+    pub fn identity(&self) -> String {
+        match (&self.digest, &self.tag) {
+            (Some(digest), _) => digest.clone(),
+            (None, Some(tag)) => format!("{}:{tag}", self.name),
+            (None, None) => self.name.clone(),
+        }
+    }
+}
+
 /// What one event says of a rollout.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Said {
@@ -237,14 +256,7 @@ fn text(stream: Option<&StreamName>) -> &str {
 }
 
 fn running(images: &[Image]) -> Vec<RunningImage> {
-    let mut images: Vec<_> = images
-        .iter()
-        .map(|image| RunningImage {
-            name: image.name.clone(),
-            tag: image.tag.clone(),
-            digest: image.digest.as_ref().map(ToString::to_string),
-        })
-        .collect();
+    let mut images: Vec<_> = images.iter().map(RunningImage::from).collect();
     images.sort();
     images.dedup();
     images
@@ -253,14 +265,7 @@ fn running(images: &[Image]) -> Vec<RunningImage> {
 /// The digests are the revision; where they are not known, what comes nearest to them.
 fn artifact_set(parts: &Parts<'_>, images: Option<&[RunningImage]>) -> Option<String> {
     if let Some(images) = images {
-        let mut members: Vec<String> = images
-            .iter()
-            .map(|image| match (&image.digest, &image.tag) {
-                (Some(digest), _) => digest.clone(),
-                (None, Some(tag)) => format!("{}:{tag}", image.name),
-                (None, None) => image.name.clone(),
-            })
-            .collect();
+        let mut members: Vec<String> = images.iter().map(RunningImage::identity).collect();
         members.sort();
         members.dedup();
         return Some(match members.as_slice() {

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::super::registry::{About, Projection, Step};
 use super::super::{Error, Result};
-use super::fact::{Said, cluster, said};
+use super::fact::{RunningImage, Said, cluster, said};
 use super::rollout::{Fact, Order, Rollout};
 use super::store::{self, Row};
 use super::walk::{self, Happening, Past};
@@ -140,6 +140,7 @@ fn take_said(step: &mut Step<'_>, target: i64, said: &Said) -> Result<()> {
         flags: said.flags,
         observed_from: said.observed_from,
     };
+    keep_images(step, said, fact.images)?;
     let (id, before) = rollout(tx, target, &said.rollout)?;
     store::keep(tx, id, &fact)?;
     if let Some(health) = said.health {
@@ -163,6 +164,20 @@ fn take_said(step: &mut Step<'_>, target: i64, said: &Said) -> Result<()> {
         Some(from) => walk_from(step, target, from),
         None => Ok(()),
     }
+}
+
+/// Keeps in which list its images stand.
+fn keep_images(step: &mut Step<'_>, said: &Said, images: Option<i64>) -> Result<()> {
+    let Some((json, images)) = said.images.as_deref().zip(images) else { return Ok(()) };
+    let list: Vec<RunningImage> =
+        serde_json::from_str(json).map_err(|error| Error::Poison(format!("images: {error}")))?;
+    for image in list {
+        let image = step.name(&image.identity())?;
+        step.tx
+            .prepare_cached("INSERT OR IGNORE INTO image_list (image, images) VALUES (?1, ?2)")?
+            .execute([image, images])?;
+    }
+    Ok(())
 }
 
 /// The number of a rollout, and when it took effect as far as was known.

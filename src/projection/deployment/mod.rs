@@ -24,6 +24,16 @@ pub const ABOUT: About = About {
     name: "deployment",
     version: 1,
     schema: include_str!("../../../schema/views/deployment.sql"),
-    tables: &["target", "rollout", "rollout_fact", "health_fact", "removal", "deployment", "gap", "manifest_commit"],
+    tables: &[
+        "target",
+        "rollout",
+        "rollout_fact",
+        "health_fact",
+        "removal",
+        "deployment",
+        "gap",
+        "manifest_commit",
+        "image_list",
+    ],
     needs: &[],
 };

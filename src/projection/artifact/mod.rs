@@ -1,0 +1,28 @@
+//! Artifacts: how they were built, what they are called, what was found in them, and from which commits they come.
+
+mod fold;
+mod query;
+
+pub use fold::Artifacts;
+pub use query::{Evidence, Found, SourceCommit, origins, source_commits};
+
+use super::About;
+
+/// What this projection is.
+pub const ABOUT: About = About {
+    name: "artifact",
+    version: 1,
+    schema: include_str!("../../../schema/views/artifact.sql"),
+    tables: &[
+        "build",
+        "publication",
+        "platform_link",
+        "artifact_tag",
+        "scan",
+        "sbom",
+        "attestation",
+        "artifact_check",
+        "image_request",
+    ],
+    needs: &["source"],
+};

@@ -1,0 +1,92 @@
+//! Asking what is known of source.
+
+use rusqlite::{Connection, params};
+
+use super::super::Result;
+
+/// What is known of a commit, from the source that tells most: one that tells its parents, else one that tells when it was
+/// written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CommitFact {
+    /// When the change was written, in microseconds since 1970.
+    pub authored_at: Option<i64>,
+    /// When the commit was made.
+    pub committed_at: Option<i64>,
+    /// Number of the author's pseudonym.
+    pub author: Option<i64>,
+    /// How many parents it has; none where nobody told.
+    pub parents: Option<i64>,
+    /// The commit it was cherry-picked from.
+    pub cherry_picked_from: Option<i64>,
+    /// The commit it reverts.
+    pub reverts: Option<i64>,
+    /// The event.
+    pub position: i64,
+}
+
+/// What is known of a commit from facts before the position `known`; none where it was only mentioned.
+///
+/// # Errors
+/// `Database`.
+pub fn commit(connection: &Connection, id: i64, known: i64) -> Result<Option<CommitFact>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT authored_at, committed_at, author, parents, cherry_picked_from, reverts, position FROM commit_fact \
+         WHERE commit_id = ?1 AND position < ?2 ORDER BY parents IS NULL, authored_at IS NULL, key LIMIT 1",
+    )?;
+    let mut rows = statement.query(params![id, known])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    Ok(Some(CommitFact {
+        authored_at: row.get(0)?,
+        committed_at: row.get(1)?,
+        author: row.get(2)?,
+        parents: row.get(3)?,
+        cherry_picked_from: row.get(4)?,
+        reverts: row.get(5)?,
+        position: row.get(6)?,
+    }))
+}
+
+/// Commits (`git_commit.id`) whose id is or begins with `prefix`, in lower-case hexadecimal, at most 100; by id and
+/// repository. Commits that were only mentioned are among them.
+///
+/// # Errors
+/// `Database`.
+pub fn find_commits(connection: &Connection, prefix: &str) -> Result<Vec<i64>> {
+    // What begins with the prefix lies before the prefix with the first character after the digits.
+    let mut statement = connection.prepare_cached(
+        "SELECT git_commit.id FROM name JOIN git_commit ON git_commit.oid = name.id \
+         JOIN name AS place ON place.id = git_commit.repository \
+         WHERE name.text >= ?1 AND name.text < ?1 || 'g' ORDER BY name.text, place.text LIMIT 100",
+    )?;
+    let rows = statement.query_map([prefix], |row| row.get(0))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// A commit without repository is any of that id: the first by repository of those that something was recorded of before
+/// `known`. Where there is none, and for other commits, it is itself.
+///
+/// # Errors
+/// `Database`.
+pub(in super::super) fn of_any_repository(connection: &Connection, id: i64, known: i64) -> Result<i64> {
+    let mut statement = connection.prepare_cached(
+        "SELECT other.id FROM git_commit AS this JOIN name AS nowhere ON nowhere.id = this.repository AND nowhere.text = '' \
+         JOIN git_commit AS other ON other.oid = this.oid AND other.id <> this.id \
+         JOIN name AS place ON place.id = other.repository \
+         WHERE this.id = ?1 AND EXISTS (SELECT 1 FROM commit_fact WHERE commit_id = other.id AND position < ?2) \
+         ORDER BY place.text LIMIT 1",
+    )?;
+    let mut rows = statement.query(params![id, known])?;
+    Ok(rows.next()?.map(|row| row.get(0)).transpose()?.unwrap_or(id))
+}
+
+/// The id of a commit in hexadecimal, and the stream of its repository; that is empty where it is not known.
+///
+/// # Errors
+/// `Database`.
+pub(in super::super) fn place(connection: &Connection, id: i64) -> Result<(String, String)> {
+    let mut statement = connection.prepare_cached(
+        "SELECT name.text, place.text FROM git_commit JOIN name ON name.id = git_commit.oid \
+         JOIN name AS place ON place.id = git_commit.repository WHERE git_commit.id = ?1",
+    )?;
+    Ok(statement.query_row([id], |row| Ok((row.get(0)?, row.get(1)?)))?)
+}
