@@ -92,7 +92,7 @@ fn commits(deployment: &pb::Deployment) -> String {
     commits.join("\n")
 }
 
-fn gap_lines(gaps: &[pb::Gap]) -> String {
+pub(super) fn gap_lines(gaps: &[pb::Gap]) -> String {
     let line = |gap: &pb::Gap| {
         let of = gap.observed.as_deref().unwrap_or("everything");
         format!("blind to {of} from {} to {}: {}\n", short(gap.from), short(gap.to), gap.reason)

@@ -2,6 +2,7 @@
 
 mod access;
 mod bench;
+mod drift;
 mod environment;
 mod evidence;
 mod exit;
@@ -116,6 +117,8 @@ enum Command {
     Env(environment::Env),
     /// Deployments of a service to an environment, and attempts at them
     Deployments(environment::Deployments),
+    /// Times in which what ran differed from what should have run
+    Drift(drift::Drift),
     /// Environments and the services in them
     Targets(environment::Targets),
     /// Derive the views anew from the log
@@ -181,6 +184,7 @@ async fn dispatch(cli: Cli) -> Result<Outcome, Exit> {
         Command::Receipt(args) => Box::pin(show::receipt(&settings, args)).await,
         Command::Env(args) => Box::pin(environment::env(&settings, args)).await,
         Command::Deployments(args) => Box::pin(environment::deployments(&settings, args)).await,
+        Command::Drift(args) => Box::pin(drift::drift(&settings, args)).await,
         Command::Targets(args) => Box::pin(environment::targets(&settings, args)).await,
         Command::Rebuild(args) => environment::rebuild(&settings, args).await,
         Command::Verify(args) => verify::verify(&settings, args).await,

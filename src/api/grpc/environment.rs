@@ -94,6 +94,13 @@ impl pb::environment_service_server::EnvironmentService for EnvironmentApi {
         .await
     }
 
+    async fn list_drift(
+        &self,
+        request: Request<pb::ListDriftRequest>,
+    ) -> Result<Response<pb::ListDriftResponse>, Status> {
+        super::drift::list(&self.views, request.into_inner()).await
+    }
+
     async fn list_targets(
         &self,
         request: Request<pb::ListTargetsRequest>,

@@ -1,0 +1,36 @@
+//! The integrity of practice: drift, what guards targets, and everything that went past the usual way.
+//!
+//! Rows are narrow facts that say where to look; what is said of an event is read from the event itself when somebody
+//! asks.
+
+mod drift;
+mod fact;
+mod fold;
+
+pub use drift::{Episode, Window, episodes};
+pub use fold::Practice;
+
+use super::About;
+
+/// What this projection is.
+pub const ABOUT: About = About {
+    name: "practice",
+    version: 1,
+    schema: include_str!("../../../schema/views/practice.sql"),
+    tables: &[
+        "notable",
+        "drift_fact",
+        "guard_fact",
+        "application_fact",
+        "deployed_tag",
+        "freeze_fact",
+        "promotion_fact",
+        "action_fact",
+    ],
+    needs: &[],
+};
+
+/// Environment and service of a target's stream.
+fn target_of(stream: &str) -> Option<(&str, &str)> {
+    stream.strip_prefix("target/")?.split_once('/')
+}
