@@ -206,12 +206,12 @@ fn a_commit_is_found_by_build_index_attestation_and_label() {
         &json!({"name": "app", "tags": [], "labelled_commit": oid("label")}),
     );
     let model = story.model();
-    let of = |name: &str| model.source_commit(&digest(name));
-    assert_eq!(of("built"), Some(oid("built")));
-    assert_eq!(of("part"), Some(oid("of index")));
-    assert_eq!(of("signed"), Some(oid("attested")));
-    assert_eq!(of("labelled"), Some(oid("label")));
-    assert_eq!(of("nowhere"), None);
+    let of = |name: &str| Vec::from_iter(model.origins(&digest(name)));
+    assert_eq!(of("built"), [oid("built")]);
+    assert_eq!(of("part"), [oid("of index")]);
+    assert_eq!(of("signed"), [oid("attested")]);
+    assert_eq!(of("labelled"), [oid("label")]);
+    assert_eq!(of("nowhere"), [""; 0]);
 }
 
 #[test]

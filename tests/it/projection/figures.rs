@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::json;
 
 use super::history::stamp;
-use super::model::{Dora, Figure};
+use super::model::{Dora, Fact, Figure};
 use super::story::{Story, TARGET, at, oid};
 
 /// The figures of the hours from 0 to `to`.
@@ -105,6 +105,17 @@ fn an_incident_that_names_a_target_means_what_ran_when_it_began() {
     story.resolved("1", 5);
     let figures = dora(&story, 100);
     assert_eq!((figures.failed, hours(&figures.recovery)), (1, vec![4]));
+}
+
+#[test]
+fn an_incident_may_name_any_event_of_a_rollout() {
+    let mut story = Story::default();
+    story.deploy("a", "a", 1);
+    story.say("sync.started", TARGET, 2, &json!({"deployment": "b", "started_at": stamp(at(2))}));
+    let began = Fact::drafted(1, &story.0[1]).id;
+    story.deploy("b", "b", 3).incident("1", 4, &json!({"caused_by": [{"event": began}]})).resolved("1", 5);
+    let figures = dora(&story, 100);
+    assert_eq!((figures.failed, hours(&figures.recovery)), (1, vec![2]));
 }
 
 #[test]

@@ -82,13 +82,25 @@ impl Story {
         let repo = usize::from(a % 4 == 3);
         let originals = std::mem::take(&mut self.repos[repo].feature);
         let (Some(main), Some(head)) = (self.repos[repo].main.clone(), originals.last().cloned()) else { return };
+        let (stream, change) = (self.repos[repo].stream, self.next().to_string());
+        let created = json!({
+            "author": "Jane <jane@example.com>", "base": "main", "change": change, "head": "feature", "head_commit": head,
+        });
+        self.say("change.created", stream, "github", self.now - 50 * MINUTE, &created);
+        let review =
+            json!({"change": change, "commit": head, "reviewer": "John <john@example.com>", "state": "approved"});
+        if b.is_multiple_of(2) {
+            self.say("change.reviewed", stream, "github", self.now - MINUTE, &review);
+        }
+        if a % 16 == 15 {
+            return self.say("change.abandoned", stream, "github", self.now, &json!({"change": change}));
+        }
         let squash = a % 8 < 4;
         let oid = if squash {
             self.record(repo, &[main], b, &json!({}))
         } else {
             self.record(repo, &[main, head.clone()], b, &json!({}))
         };
-        let (stream, change) = (self.repos[repo].stream, self.next().to_string());
         let mut data = json!({
             "base": "main", "change": change, "commit": oid, "head": "feature", "head_commit": head,
             "method": if squash { "squash" } else { "merge" },

@@ -48,7 +48,14 @@ impl Story {
         let (service, target) = Self::target(a);
         let own: Vec<_> = self.built.iter().filter(|built| built.service == service).cloned().collect();
         let Some(built) = pick(&own, b) else { return };
-        self.roll_out(&target, vec![built.digest], b, c);
+        let mut digests = vec![built.digest];
+        // Two images in one rollout, each from a commit of its own.
+        digests.extend(
+            pick(&self.built, b / 8)
+                .filter(|other| b % 16 == 14 && other.digest != digests[0])
+                .map(|other| other.digest),
+        );
+        self.roll_out(&target, digests, b, c);
     }
 
     /// The same once more: a restart, or a sync that changes nothing.

@@ -87,16 +87,16 @@ impl Model {
         data.collect()
     }
 
-    /// The source commit of the best build of an artifact: one that succeeded, else one that did not; then the earliest.
-    fn build(&self, digest: &str) -> Option<(bool, String)> {
+    /// The source commits of an artifact's builds, with whether the build succeeded.
+    fn builds(&self, digest: &str) -> Vec<(bool, String)> {
         let stream = format!("artifact/{digest}");
         let builds = self.stream(&stream).filter_map(|fact| match &fact.data {
             Data::BuildFinished(data) => {
-                Some((data.conclusion != Conclusion::Success, fact.at, fact.key, data.commit.as_ref()?.to_string()))
+                Some((data.conclusion == Conclusion::Success, data.commit.as_ref()?.to_string()))
             }
             _ => None,
         });
-        builds.min().map(|(doubtful, _, _, commit)| (doubtful, commit))
+        builds.collect()
     }
 
     /// The indexes that hold an artifact, and what it holds if it is one.
@@ -123,31 +123,29 @@ impl Model {
         kin
     }
 
-    /// The source commit of an artifact.
-    pub fn source_commit(&self, digest: &str) -> Option<String> {
+    /// The source commits of an artifact: usually one.
+    pub fn origins(&self, digest: &str) -> BTreeSet<String> {
         let stream = format!("artifact/{digest}");
-        let own = || self.build(digest).map(|(_, commit)| commit);
-        let of_kin = || self.kin(digest).iter().filter_map(|other| self.build(other)).min().map(|(_, commit)| commit);
-        let attested = || {
-            self.stream(&stream).find_map(|fact| match &fact.data {
-                Data::AttestationAttached(data) => data.commit.as_ref().map(ToString::to_string),
-                _ => None,
-            })
-        };
-        let labelled = || {
-            self.stream(&stream).find_map(|fact| match &fact.data {
-                Data::ArtifactPublished(data) => data.labelled_commit.as_ref().map(ToString::to_string),
-                _ => None,
-            })
-        };
-        own().or_else(of_kin).or_else(attested).or_else(labelled)
+        let (mut attested, mut labelled) = (BTreeSet::new(), BTreeSet::new());
+        for fact in self.stream(&stream) {
+            match &fact.data {
+                Data::AttestationAttached(data) => attested.extend(data.commit.as_ref().map(ToString::to_string)),
+                Data::ArtifactPublished(data) => {
+                    labelled.extend(data.labelled_commit.as_ref().map(ToString::to_string));
+                }
+                _ => {}
+            }
+        }
+        let own = best(self.builds(digest));
+        let of_kin = best(self.kin(digest).iter().flat_map(|other| self.builds(other)).collect());
+        [own, of_kin, attested, labelled].into_iter().find(|commits| !commits.is_empty()).unwrap_or_default()
     }
 
     /// The source commits that a deployment is of; none where nothing leads to one.
     pub fn revisions(&self, deployment: &Deployment) -> BTreeSet<String> {
         match &deployment.commit {
             Some(commit) => BTreeSet::from([commit.clone()]),
-            None => deployment.set.iter().filter_map(|digest| self.source_commit(digest)).collect(),
+            None => deployment.set.iter().flat_map(|digest| self.origins(digest)).collect(),
         }
     }
 
@@ -194,6 +192,12 @@ impl Model {
         }
         changes
     }
+}
+
+/// The commits of builds that succeeded; where none did, of the others.
+fn best(builds: Vec<(bool, String)>) -> BTreeSet<String> {
+    let succeeded = builds.iter().any(|(succeeded, _)| *succeeded);
+    builds.into_iter().filter(|build| build.0 == succeeded).map(|(_, commit)| commit).collect()
 }
 
 fn lead_time(authored_at: Option<i64>, finished_at: i64) -> Outcome {
