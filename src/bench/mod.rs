@@ -4,6 +4,7 @@
 //! this process and talk over loopback; a start and its memory are measured on a process of their own.
 
 mod append;
+mod estate;
 mod floor;
 mod http;
 mod import;
@@ -17,8 +18,9 @@ mod sbom;
 mod verify;
 mod webhook;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+pub use estate::Filled;
 pub use report::{Ratios, Report, Sized, Spread};
 pub use sbom::Documents;
 
@@ -35,9 +37,18 @@ pub struct Plan {
     pub webhooks: u64,
     /// Components of the bill of materials that is recorded; 0 for none.
     pub components: u64,
-    /// Where the files go. They are removed at the end.
+    /// Sizes of the logs that the projections are measured with, ascending; none for no such measurement.
+    pub views: Vec<u64>,
+    /// How many services those logs are of.
+    pub services: u64,
+    /// Whether those logs are kept for the next run, and those of an earlier one used.
+    pub keep: bool,
+    /// Where the files go. They are removed at the end, but for what is to be kept.
     pub dir: PathBuf,
 }
+
+/// What chance begins with, so that every run invents the same.
+const SEED: u64 = 4;
 
 /// How many rounds are measured: one where so little is asked for that only the doing can be of interest.
 fn rounds(size: u64) -> usize {
@@ -54,7 +65,36 @@ pub type Result<T, E = anyhow::Error> = std::result::Result<T, E>;
 pub async fn run(plan: &Plan, say: &dyn Fn(&str)) -> Result<Report> {
     let scratch = rig::Scratch::new(&plan.dir)?;
     let mut report = Report::begin();
-    let mut rig = Rig::start(scratch.path()).await?;
+    report.sizes = ledger(plan, scratch.path(), say).await?;
+    if plan.commits > 0 {
+        say(&format!("importing a repository of {} commits", plan.commits));
+        report.import = Some(import::measure(scratch.path(), plan.commits).await?);
+    }
+    if plan.webhooks > 0 {
+        say(&format!("webhooks, {} a round", plan.webhooks));
+        report.webhooks = Some(webhook::measure(scratch.path(), plan.webhooks).await?);
+    }
+    if plan.components > 0 {
+        say(&format!("recording a bill of materials of {} components", plan.components));
+        report.documents = Some(sbom::measure(scratch.path(), plan.components).await?);
+    }
+    for &events in &plan.views {
+        say(&format!("{events} events of {} services", plan.services));
+        let params = estate::Params { events, services: plan.services, seed: SEED };
+        let parent = if plan.keep { &plan.dir } else { scratch.path() };
+        let (_data, filled) = estate::filled(parent, params).await?;
+        report.estates.push(filled);
+    }
+    Ok(report.conclude())
+}
+
+/// What is measured at each size of the log.
+async fn ledger(plan: &Plan, scratch: &Path, say: &dyn Fn(&str)) -> Result<Vec<Sized>> {
+    let mut sizes = Vec::new();
+    if plan.sizes.is_empty() {
+        return Ok(sizes);
+    }
+    let mut rig = Rig::start(scratch).await?;
     for &size in &plan.sizes {
         say(&format!("{size} events: appending in batches of {}", append::BATCH));
         let appended = append::stream(&mut rig, size).await?;
@@ -71,20 +111,8 @@ pub async fn run(plan: &Plan, say: &dyn Fn(&str)) -> Result<Report> {
         say(&format!("{size} events: starting"));
         let started = process::measure(&site).await?;
         rig = site.restart().await?;
-        report.sizes.push(Sized { events: size, appended, unary, receipts, reads, gets, verified, started });
+        sizes.push(Sized { events: size, appended, unary, receipts, reads, gets, verified, started });
     }
     drop(rig.stop().await?);
-    if plan.commits > 0 {
-        say(&format!("importing a repository of {} commits", plan.commits));
-        report.import = Some(import::measure(scratch.path(), plan.commits).await?);
-    }
-    if plan.webhooks > 0 {
-        say(&format!("webhooks, {} a round", plan.webhooks));
-        report.webhooks = Some(webhook::measure(scratch.path(), plan.webhooks).await?);
-    }
-    if plan.components > 0 {
-        say(&format!("recording a bill of materials of {} components", plan.components));
-        report.documents = Some(sbom::measure(scratch.path(), plan.components).await?);
-    }
-    Ok(report.conclude())
+    Ok(sizes)
 }

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::estate::Filled;
 use super::sbom::Documents;
 
 /// Ours and the floor, in the same unit, and what the issue is about: their ratio.
@@ -101,25 +102,33 @@ pub struct Sized {
     pub started: Started,
 }
 
-/// The ratios that are held to. Those at the largest size; every size has its own besides.
+/// The ratios that are held to. Those at the largest size; every size has its own besides. What was not measured is absent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct Ratios {
     /// At least 1.0 is wanted.
-    pub append_stream_vs_raw_sqlite: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub append_stream_vs_raw_sqlite: Option<f64>,
     /// At least 0.8.
-    pub append_unary512_vs_noop_rpc: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub append_unary512_vs_noop_rpc: Option<f64>,
     /// At least 0.5.
-    pub append_unary64_vs_noop_rpc: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub append_unary64_vs_noop_rpc: Option<f64>,
     /// At most 3.
-    pub receipt_p99_vs_fsync_p99: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub receipt_p99_vs_fsync_p99: Option<f64>,
     /// At least 0.4.
-    pub read_stream_vs_raw_scan: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub read_stream_vs_raw_scan: Option<f64>,
     /// At least 0.4.
-    pub read_page_vs_raw_scan: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub read_page_vs_raw_scan: Option<f64>,
     /// At least 0.7.
-    pub get_vs_noop_rpc: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub get_vs_noop_rpc: Option<f64>,
     /// At least 0.6.
-    pub verify_vs_sha256: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verify_vs_sha256: Option<f64>,
     /// The time of an import to that of reading the repository; at most 2.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub import_vs_bare_walk: Option<f64>,
@@ -152,6 +161,9 @@ pub struct Report {
     /// A large bill of materials.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub documents: Option<Documents>,
+    /// The ledgers that the projections are measured with.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub estates: Vec<Filled>,
 }
 
 impl Report {
@@ -163,14 +175,14 @@ impl Report {
     pub(super) fn conclude(mut self) -> Self {
         if let Some(last) = self.sizes.last() {
             self.ratios = Ratios {
-                append_stream_vs_raw_sqlite: last.appended.ratio,
-                append_unary512_vs_noop_rpc: last.unary.in_flight_512.ratio,
-                append_unary64_vs_noop_rpc: last.unary.in_flight_64.ratio,
-                receipt_p99_vs_fsync_p99: last.receipts.p99.ratio,
-                read_stream_vs_raw_scan: last.reads.stream.ratio,
-                read_page_vs_raw_scan: last.reads.page.ratio,
-                get_vs_noop_rpc: last.gets.ratio,
-                verify_vs_sha256: last.verified.ratio,
+                append_stream_vs_raw_sqlite: Some(last.appended.ratio),
+                append_unary512_vs_noop_rpc: Some(last.unary.in_flight_512.ratio),
+                append_unary64_vs_noop_rpc: Some(last.unary.in_flight_64.ratio),
+                receipt_p99_vs_fsync_p99: Some(last.receipts.p99.ratio),
+                read_stream_vs_raw_scan: Some(last.reads.stream.ratio),
+                read_page_vs_raw_scan: Some(last.reads.page.ratio),
+                get_vs_noop_rpc: Some(last.gets.ratio),
+                verify_vs_sha256: Some(last.verified.ratio),
                 ..Ratios::default()
             };
         }
@@ -226,6 +238,14 @@ impl Report {
             rows.push(row("record a bill of materials, MB/s : skip JSON", String::new(), &documents.recorded));
             let peak = format!("{:.0}", documents.peak_mb);
             rows.push(["peak memory of that, MB".to_owned(), String::new(), peak, String::new(), String::new()]);
+        }
+        for filled in &self.estates {
+            let figure = |what: &str, value: f64| {
+                let size = filled.events.to_string();
+                [what.to_owned(), size, format!("{value:.0}"), String::new(), String::new()]
+            };
+            rows.extend(filled.appended.map(|rate| figure("fill with a year of a shop, events/s", rate)));
+            rows.push(figure("log of that, MB", filled.log_mb));
         }
         rows
     }
