@@ -42,3 +42,32 @@ fn every_ratio_is_there_and_nothing_is_left_behind() {
     assert_eq!(std::fs::read_dir(desk.path()).unwrap().count(), 0, "what was measured is removed");
     assert!(desk.run(["bench", "--events", "200,60"]).fails(2).contains("--events"));
 }
+
+#[test]
+fn a_year_of_a_shop_is_kept_and_found_again() {
+    let desk = Desk::new();
+    let bench = || desk.run(["bench", "--json", "--views", "600,1500", "--services", "20", "--keep"]).json();
+    let first = bench();
+    assert_eq!(first["sizes"].as_array().unwrap().len(), 0, "nothing else was asked for");
+    let estates = first["estates"].as_array().unwrap();
+    assert_eq!(estates.iter().map(|estate| estate["events"].as_u64().unwrap()).collect::<Vec<_>>(), [600, 1500]);
+    assert!(estates.iter().all(|estate| estate["appended"].as_f64().unwrap() > 0.0));
+    let kept: Vec<_> = std::fs::read_dir(desk.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert_eq!(kept.len(), 2, "{kept:?}");
+    for place in &kept {
+        desk.run(["verify", "--data", place.join("data").to_str().unwrap()]).ok();
+    }
+    let second = bench();
+    assert!(second["estates"].as_array().unwrap().iter().all(|estate| estate["appended"].is_null()), "{second}");
+    assert!(desk.run(["bench", "--views", "200,60"]).fails(2).contains("--views"));
+}
+
+#[test]
+fn a_directory_that_no_bench_made_is_left_alone() {
+    let desk = Desk::new();
+    let place = desk.path().join("plimsoll-estate-600-20-4");
+    std::fs::create_dir(&place).unwrap();
+    std::fs::write(place.join("letter"), "precious").unwrap();
+    assert!(desk.run(["bench", "--views", "600", "--services", "20", "--keep"]).fails(1).contains("plimsoll-estate"));
+    assert!(place.join("letter").exists());
+}
