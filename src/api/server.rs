@@ -9,12 +9,10 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tonic::transport::server::TcpIncoming;
 
-use super::grpc::{EnvironmentApi, FloorBench, LedgerApi, MetricsApi, ProvenanceApi};
+use super::grpc::{EnvironmentApi, FloorBench, LedgerApi};
 use super::proto::bench::v1::floor_service_server::FloorServiceServer;
 use super::proto::v1::environment_service_server::EnvironmentServiceServer;
 use super::proto::v1::ledger_service_server::LedgerServiceServer;
-use super::proto::v1::metrics_service_server::MetricsServiceServer;
-use super::proto::v1::provenance_service_server::ProvenanceServiceServer;
 use super::{http, proto};
 use crate::app::Views;
 use crate::app::metrics::Intakes;
@@ -77,13 +75,7 @@ pub async fn serve(
     ready: impl FnOnce(Addresses),
     stop: impl Future<Output = ()>,
 ) -> Result<()> {
-    for address in [options.grpc, options.http] {
-        if !address.ip().is_loopback() {
-            return Err(Error::Refused(format!(
-                "will not listen on {address}: without access control only loopback addresses are served"
-            )));
-        }
-    }
+    only_loopback(&options)?;
     let grpc = bind(options.grpc).await?;
     let http = bind(options.http).await?;
     let (stopping, stopped) = watch::channel(false);
@@ -100,8 +92,6 @@ pub async fn serve(
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .with_service_name("plimsoll.v1.LedgerService")
         .with_service_name("plimsoll.v1.EnvironmentService")
-        .with_service_name("plimsoll.v1.ProvenanceService")
-        .with_service_name("plimsoll.v1.MetricsService")
         .with_service_name("grpc.health.v1.Health")
         .build_v1()
         .map_err(|error| internal(&error))?;
@@ -109,10 +99,7 @@ pub async fn serve(
         .max_decoding_message_size(MESSAGE_BYTES_MAX)
         .max_encoding_message_size(MESSAGE_BYTES_MAX);
     let scrape = http::Scrape { views: options.views.clone(), intakes: options.intakes };
-    let views = options.views;
-    let environment = views.clone().map(|views| EnvironmentServiceServer::new(EnvironmentApi::new(views)));
-    let provenance = views.clone().map(|views| ProvenanceServiceServer::new(ProvenanceApi::new(views)));
-    let metrics = views.map(|views| MetricsServiceServer::new(MetricsApi::new(views)));
+    let environment = options.views.map(|views| EnvironmentServiceServer::new(EnvironmentApi::new(views)));
     let floor = options.floor.map(|floor| FloorServiceServer::new(floor).max_decoding_message_size(MESSAGE_BYTES_MAX));
     let grpc_server = tonic::transport::Server::builder()
         .http2_keepalive_interval(Some(Duration::from_secs(30)))
@@ -122,8 +109,6 @@ pub async fn serve(
         .add_service(reflection)
         .add_service(api)
         .add_optional_service(environment)
-        .add_optional_service(provenance)
-        .add_optional_service(metrics)
         .add_optional_service(floor)
         // Small answers must not wait for the acknowledgement of earlier ones.
         .serve_with_incoming_shutdown(TcpIncoming::from(grpc).with_nodelay(Some(true)), until(stopped.clone()));
@@ -155,6 +140,16 @@ pub async fn serve(
             tracing::warn!("requests were still open after {} s and were cut", DRAIN.as_secs());
             Ok(())
         }
+    }
+}
+
+/// Refuses addresses that others can reach.
+fn only_loopback(options: &ServerOptions) -> Result<()> {
+    match [options.grpc, options.http].into_iter().find(|address| !address.ip().is_loopback()) {
+        None => Ok(()),
+        Some(address) => Err(Error::Refused(format!(
+            "will not listen on {address}: without access control only loopback addresses are served"
+        ))),
     }
 }
 

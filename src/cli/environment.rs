@@ -81,7 +81,7 @@ fn images(deployment: &pb::Deployment) -> String {
         let name = image.name.rsplit('/').next().unwrap_or(&image.name);
         let tag = image.tag.as_ref().map(|tag| format!(":{tag}")).unwrap_or_default();
         let digest = image.digest.as_ref().and_then(|digest| digest.split(':').nth(1)).unwrap_or_default();
-        let digest = if digest.is_empty() { " (no digest)".to_owned() } else { format!("@{:.12}", digest) };
+        let digest = if digest.is_empty() { " (no digest)".to_owned() } else { format!("@{digest:.12}") };
         format!("{name}{tag}{digest}")
     };
     deployment.images.iter().map(image).collect::<Vec<_>>().join("\n")

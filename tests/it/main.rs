@@ -25,4 +25,5 @@ mod sources;
 mod support;
 mod tidy;
 mod vectors;
+mod views;
 mod vocabulary;

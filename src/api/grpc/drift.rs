@@ -10,7 +10,10 @@ use crate::projection::practice::{self, Episode, Window};
 use crate::projection::{Error, Result as QueryResult, Snapshot, deployment};
 
 /// Episodes of drift, newest first.
-pub(super) async fn list(views: &Views, request: pb::ListDriftRequest) -> Result<Response<pb::ListDriftResponse>, Status> {
+pub(super) async fn list(
+    views: &Views,
+    request: pb::ListDriftRequest,
+) -> Result<Response<pb::ListDriftResponse>, Status> {
     let window = Window {
         environment: wire::filter(&request.environment),
         service: wire::filter(&request.service),
@@ -31,7 +34,8 @@ pub(super) async fn list(views: &Views, request: pb::ListDriftRequest) -> Result
         let next = found.last().filter(|_| found.len() == limit).map(Episode::place);
         let now = wire::at_or_newest(basis, window.to);
         let since = targets.iter().map(|target| target.since).min();
-        let episodes: QueryResult<_> = found.into_iter().map(|episode| episode_to_proto(snapshot, episode, now)).collect();
+        let episodes: QueryResult<_> =
+            found.into_iter().map(|episode| episode_to_proto(snapshot, episode, now)).collect();
         Ok(pb::ListDriftResponse {
             basis: Some(wire::basis_to_proto(basis)),
             episodes: episodes?,

@@ -5,8 +5,6 @@ mod drift;
 mod environment;
 mod evidence;
 mod floor;
-mod metrics;
-mod provenance;
 mod read;
 
 use std::pin::Pin;
@@ -19,8 +17,6 @@ use tonic::{Request, Response, Status, Streaming};
 
 pub use environment::EnvironmentApi;
 pub use floor::FloorBench;
-pub use metrics::MetricsApi;
-pub use provenance::ProvenanceApi;
 
 use super::convert::{event_to_proto, key_of, receipt_to_proto};
 use super::proto::v1 as pb;

@@ -13,7 +13,7 @@ fn a_year_is_told_in_order_to_its_end_and_the_same_again() {
     assert_eq!(told.len(), 40_000);
     assert!(told.is_sorted_by_key(|told| told.at));
     let (first, last) = (told[0].at.micros(), told[39_999].at.micros());
-    assert!(first >= END - YEAR && first < END - YEAR + DAY);
+    assert!((END - YEAR..END - YEAR + DAY).contains(&first));
     assert!(last <= END && last > END - 15 * DAY, "{}", told[39_999].at);
     assert_eq!(told, year(40_000, 60));
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::super::Event;
-use crate::event::target::{Application, Health, Image, ManifestSource, Operation, Uncertainty};
+use crate::event::target::{Application, Health, Image, ManifestSource, Operation, SyncTerminated, Uncertainty};
 use crate::event::{Data, GitOid, StreamName, Timestamp};
 
 /// What an event says became of a rollout.
@@ -204,26 +204,30 @@ fn parts(data: &Data) -> Option<Parts<'_>> {
             observed_between: it.observed_between.as_ref(),
             flags: flag(it.will_retry, RETRIES),
         },
-        Data::SyncTerminated(it) => Parts {
-            kind: Kind::Terminated,
-            at: it.finished_at,
-            started_at: it.started_at,
-            application: it.application.as_ref(),
-            deployment: it.deployment.as_ref(),
-            effective: it.effective,
-            health: None,
-            images: None,
-            commit: None,
-            repository: None,
-            git_ref: None,
-            version: None,
-            sources: it.sources.as_ref(),
-            operation: it.operation.as_ref(),
-            observed_between: it.observed_between.as_ref(),
-            flags: 0,
-        },
+        Data::SyncTerminated(it) => terminated(it),
         _ => return None,
     })
+}
+
+fn terminated(it: &SyncTerminated) -> Parts<'_> {
+    Parts {
+        kind: Kind::Terminated,
+        at: it.finished_at,
+        started_at: it.started_at,
+        application: it.application.as_ref(),
+        deployment: it.deployment.as_ref(),
+        effective: it.effective,
+        health: None,
+        images: None,
+        commit: None,
+        repository: None,
+        git_ref: None,
+        version: None,
+        sources: it.sources.as_ref(),
+        operation: it.operation.as_ref(),
+        observed_between: it.observed_between.as_ref(),
+        flags: 0,
+    }
 }
 
 /// The deployer's own id of a rollout; else its operation; else what was deployed and when it began.

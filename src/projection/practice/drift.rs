@@ -103,8 +103,7 @@ pub fn episodes(
     let mut rows = statement.query(params![basis.known(), to, after_at, after_key, within, of])?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
-        let (stream, drift, at, key, position) =
-            (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?);
+        let (stream, drift, at, key, position) = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?);
         let opened = Opened { stream, drift, at, key, position, closed: None };
         let opened = Opened { closed: end(snapshot, basis, &opened, row.get(5)?)?, ..opened };
         if opened.closed.is_none_or(|(at, _)| at >= from) {
@@ -146,7 +145,9 @@ fn episode(snapshot: &Snapshot<'_>, basis: &Basis, opened: &Opened) -> Result<Ep
     };
     let suspect = match told {
         Some(subject) => Some(subject.to_string()),
-        None => suspect(snapshot, basis, opened, between.map_or(opened.at.saturating_sub(BEFORE), |it| it.from.micros()))?,
+        None => {
+            suspect(snapshot, basis, opened, between.map_or(opened.at.saturating_sub(BEFORE), |it| it.from.micros()))?
+        }
     };
     let end = match opened.closed {
         Some((_, position)) => Some(match snapshot.event(position.unsigned_abs())?.data {

@@ -79,7 +79,9 @@ fn keep_drift(step: &mut Step<'_>, drift: &str, kind: i64) -> Result<()> {
     let Event { at, key, position, .. } = *step.event;
     let (stream, drift) = (step.name(step.event.stream())?, step.name(drift)?);
     step.tx
-        .prepare_cached("INSERT INTO drift_fact (stream, drift, kind, at, key, position) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
+        .prepare_cached(
+            "INSERT INTO drift_fact (stream, drift, kind, at, key, position) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        )?
         .execute(params![stream, drift, kind, at, key, position])?;
     Ok(())
 }

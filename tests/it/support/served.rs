@@ -39,6 +39,7 @@ pub struct Served {
     pub ledger: Ledger,
     pub addresses: Addresses,
     pub intake: Intake,
+    pub views: Views,
     stop: oneshot::Sender<()>,
     server: JoinHandle<plimsoll::ledger::Result<()>>,
 }
@@ -59,8 +60,14 @@ impl Served {
         let counters = intake.counters().clone();
         let counts = IntakeCounts(Arc::new(move || counters.all()));
         let views = Views::open(&ledger, &house.data(), all).unwrap();
-        let options =
-            ServerOptions { grpc: any, http: any, views: Some(views), intakes: Some(counts), doors, floor: None };
+        let options = ServerOptions {
+            grpc: any,
+            http: any,
+            views: Some(views.clone()),
+            intakes: Some(counts),
+            doors,
+            floor: None,
+        };
         let (stop, stopped) = oneshot::channel::<()>();
         let (ready, addresses) = oneshot::channel();
         let tell = move |addresses| assert!(ready.send(addresses).is_ok());
@@ -69,7 +76,7 @@ impl Served {
         };
         let server = tokio::spawn(serve(ledger.clone(), options, tell, until));
         let addresses = within("the server's addresses", addresses).await.unwrap();
-        Self { house, ledger, addresses, intake, stop, server }
+        Self { house, ledger, addresses, intake, views, stop, server }
     }
 
     /// The same with `n` small events after `ledger.created`.
@@ -104,10 +111,11 @@ impl Served {
 
     /// Stops the server as a signal would. The ledger stays open.
     pub async fn stop(self) -> (House, Ledger) {
-        let Self { house, ledger, intake, stop, server, .. } = self;
+        let Self { house, ledger, intake, views, stop, server, .. } = self;
         drop(intake);
         let _already_gone = stop.send(()).is_err();
         within("the end of the server", server).await.unwrap().unwrap();
+        views.close().await.unwrap();
         (house, ledger)
     }
 
