@@ -21,8 +21,7 @@ impl Timestamp {
     /// `Field` outside the years 0 to 9999, and for nanoseconds that are none.
     pub fn to_event(self) -> Result<event::Timestamp, event::Error> {
         let nanos = u32::try_from(self.nanos).ok().filter(|nanos| *nanos < 1_000_000_000);
-        let nanos =
-            nanos.ok_or_else(|| event::Error::field("nanos", format!("{} is not below a second", self.nanos)))?;
+        let nanos = nanos.ok_or_else(|| event::Error::field("nanos", "not between 0 and 999999999"))?;
         let micros = self.seconds.saturating_mul(1_000_000).saturating_add(i64::from(nanos / 1000));
         event::Timestamp::from_micros(micros)
     }

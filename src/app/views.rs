@@ -261,7 +261,11 @@ impl Folder {
     }
 
     fn pause(&self) {
-        self.runtime.block_on(tokio::time::sleep(PAUSE));
+        // Not made before the runtime is entered: a timer belongs to one.
+        let mut stopping = self.shared.stopping.subscribe();
+        self.runtime.block_on(async {
+            let _stops = tokio::time::timeout(PAUSE, stopping.wait_for(|stops| *stops)).await.is_ok();
+        });
     }
 
     /// Folds up to the head, and swaps a file in that was made anew.

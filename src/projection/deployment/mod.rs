@@ -1,7 +1,7 @@
 //! Environment state: what ran where, from when to when, and what every rollout was.
 //!
-//! The facts of a rollout are put together whatever order they came in ([`rollout`]); rollouts in the order in which they
-//! took effect give classes and intervals ([`walk`]). A fact that comes late makes its target be walked again from there.
+//! The facts of a rollout are put together whatever order they came in (`rollout`); rollouts in the order in which they
+//! took effect give classes and intervals (`walk`). A fact that comes late makes its target be walked again from there.
 
 mod fact;
 mod fold;

@@ -108,7 +108,6 @@ async fn what_is_not_a_tile_of_this_log_is_not_found() {
         "/",
         "/ledger.db",
         "/checkpoint/",
-        "/metrics",
     ] {
         let answer = served.get(path).await;
         assert!(matches!(answer.status, 404 | 400), "{path}: {}", answer.status);

@@ -94,7 +94,8 @@ async fn a_real_disk_that_is_full_refuses_appends_and_takes_them_again_when_ther
     }
     let verified = plimsoll(&copy, &["verify"]);
     assert!(verified.status.success(), "{verified:?}");
-    assert!(server.terminate().success());
+    let ended = server.terminate();
+    assert!(ended.success(), "{ended:?}");
 }
 
 #[test]
