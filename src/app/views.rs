@@ -1,7 +1,7 @@
 //! The views of a ledger: kept up with the log by a thread of their own, and asked through here.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -48,13 +48,22 @@ struct Shared {
     folded: watch::Sender<u64>,
     /// How many events a rebuild has folded; 0 when there is none.
     rebuilt: AtomicU64,
+    rebuilding: AtomicBool,
     stopping: watch::Sender<bool>,
 }
 
 impl Shared {
     fn new(path: PathBuf, registry: Registry, file: projection::Views, folded: u64) -> Self {
         let (folded, stopping) = (watch::Sender::new(folded), watch::Sender::new(false));
-        Self { path, registry, file: RwLock::new(Arc::new(file)), folded, rebuilt: AtomicU64::new(0), stopping }
+        Self {
+            path,
+            registry,
+            file: RwLock::new(Arc::new(file)),
+            folded,
+            rebuilt: AtomicU64::new(0),
+            rebuilding: AtomicBool::new(false),
+            stopping,
+        }
     }
 
     fn stops(&self) -> bool {
@@ -86,6 +95,7 @@ impl Views {
             _ => projector.size(),
         };
         let shared = Arc::new(Shared::new(path, registry, file, folded));
+        shared.rebuilding.store(fits == Fit::Outdated, Ordering::Relaxed);
         let folder =
             Folder { ledger: ledger.clone(), shared: shared.clone(), projector, runtime: Handle::current(), lock };
         let folder = std::thread::Builder::new()
@@ -119,6 +129,12 @@ impl Views {
     #[must_use]
     pub fn folded(&self) -> u64 {
         *self.inner.shared.folded.borrow()
+    }
+
+    /// Whether a file is being made that takes the place of one of another version.
+    #[must_use]
+    pub fn rebuilding(&self) -> bool {
+        self.inner.shared.rebuilding.load(Ordering::Relaxed)
     }
 
     /// Waits until so many events are folded.
@@ -303,6 +319,7 @@ impl Folder {
         let file = Arc::new(projection::Views::new(&self.shared.path));
         *self.shared.file.write().unwrap_or_else(PoisonError::into_inner) = file;
         self.shared.rebuilt.store(0, Ordering::Relaxed);
+        self.shared.rebuilding.store(false, Ordering::Relaxed);
         self.shared.folded.send_replace(self.projector.size());
         tracing::info!(events = self.projector.size(), "the views were made anew");
         Ok(())

@@ -21,7 +21,9 @@ pub(super) async fn until(views: &Views, position: u64) -> Result<(), Exit> {
     let mut shown = None;
     loop {
         match tokio::time::timeout(Duration::from_millis(300), views.wait_for(position)).await {
-            Ok(Ok(())) => break,
+            Ok(Ok(())) if !views.rebuilding() => break,
+            // The old file is as far, and a new one is on its way: a command that left now would never see it.
+            Ok(Ok(())) => tokio::time::sleep(Duration::from_millis(20)).await,
             Ok(Err(crate::projection::Error::Behind { .. })) | Err(_) => {
                 let bar = shown.get_or_insert_with(|| bar("folding", position));
                 bar.set_position(views.folded());
