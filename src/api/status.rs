@@ -42,15 +42,11 @@ pub(super) fn of_query(error: &projection::Error) -> Status {
         Query::Damaged(_) => (Code::DataLoss, "DAMAGED"),
         Query::Database(_) | Query::Poison(_) => (Code::Internal, "INTERNAL"),
     };
-    if code == Code::Unavailable {
-        details.set_retry_info(Some(Duration::from_secs(1)));
-    }
     let metadata = match error {
         Query::Stopped { position, .. } => HashMap::from([("position".to_owned(), position.to_string())]),
         _ => HashMap::new(),
     };
-    details.set_error_info(reason, DOMAIN, metadata);
-    Status::with_error_details(code, error.to_string(), details)
+    finish(error, (code, reason), error.to_string(), details, metadata)
 }
 
 fn describe(error: &Error, request: Option<u64>) -> Status {
@@ -84,9 +80,6 @@ fn describe(error: &Error, request: Option<u64>) -> Status {
             Kind::Internal => (Code::Internal, "INTERNAL"),
         },
     };
-    if code == Code::Unavailable {
-        details.set_retry_info(Some(Duration::from_secs(1)));
-    }
     let mut metadata = match error {
         Error::DedupConflict { position, id, .. } => {
             HashMap::from([("position".to_owned(), position.to_string()), ("id".to_owned(), id.clone())])
@@ -98,9 +91,24 @@ fn describe(error: &Error, request: Option<u64>) -> Status {
         metadata.insert("request".to_owned(), request.to_string());
         message = format!("request {request} of the stream: {message}");
     }
+    finish(error, (code, reason), message, details, metadata)
+}
+
+/// What every status has: the reason, when to try again, and a line in the log for what is ours to mend.
+fn finish(
+    error: &dyn std::error::Error,
+    (code, reason): (Code, &str),
+    message: String,
+    mut details: ErrorDetails,
+    metadata: HashMap<String, String>,
+) -> Status {
+    if code == Code::Unavailable {
+        details.set_retry_info(Some(Duration::from_secs(1)));
+    }
     details.set_error_info(reason, DOMAIN, metadata);
     if matches!(code, Code::Internal | Code::DataLoss) {
-        tracing::error!(%error, "a request failed");
+        let cause = error.source().map(ToString::to_string);
+        tracing::error!(%error, cause, "a request failed");
     }
     Status::with_error_details(code, message, details)
 }

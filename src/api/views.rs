@@ -52,9 +52,11 @@ pub(super) fn page_size(asked: u32) -> usize {
     }
 }
 
-/// Where the next page begins. It names the events that the first page made use of, so that all pages are of one state.
-pub(super) fn token(basis: &Basis, (first, second): (i64, i64)) -> String {
-    format!("{}.{first}.{second}", basis.known_at)
+/// Where the page after a full one begins; empty after the last. It names the events that the first page made use of, so
+/// that all pages are of one state.
+pub(super) fn next_page<T>(basis: &Basis, found: &[T], limit: usize, place: impl Fn(&T) -> (i64, i64)) -> String {
+    let last = found.last().filter(|_| found.len() == limit).map(place);
+    last.map_or_else(String::new, |(first, second)| format!("{}.{first}.{second}", basis.known_at))
 }
 
 /// Where a page goes on; it asks of the same events as the page before.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use super::Views;
 use crate::event::Timestamp;
 use crate::exposition::{Family, Histogram, Kind, Labels, Sample, Value};
-use crate::ledger::{BATCH_EVENTS, LATENCY_SECONDS, Ledger, Reading, Spread};
+use crate::ledger::{Ledger, Reading};
 use crate::projection::deployment::tier;
 use crate::projection::meter::{self, Count, Counted, Duration, EventCount, Observed};
 use crate::projection::{Result, Snapshot, Status};
@@ -263,18 +263,19 @@ pub fn of_ledger(ledger: &Ledger, intakes: &Intakes) -> Vec<Family> {
     let mut info = Family::new(Kind::Gauge, "plimsoll_build_info", "The program that answers.");
     info.add(vec![("version", env!("CARGO_PKG_VERSION").to_owned())], 1u64);
     let mut families = vec![info, log, writable, checkpoint(ledger, size), repeated(&reading), rejections(intakes)];
-    families.push(spread(
+    let mut latency = Family::new(
+        Kind::Histogram,
         "plimsoll_append_duration_seconds",
         "From handing events in to their being durable, since the start of this process.",
-        &LATENCY_SECONDS,
-        &reading.latency,
-    ));
-    families.push(spread(
+    );
+    latency.add(Vec::new(), reading.latency);
+    let mut batch = Family::new(
+        Kind::Histogram,
         "plimsoll_commit_events",
         "New events in each commit, since the start of this process.",
-        &BATCH_EVENTS,
-        &reading.batch,
-    ));
+    );
+    batch.add(Vec::new(), reading.batch);
+    families.extend([latency, batch]);
     families
 }
 
@@ -285,8 +286,7 @@ fn checkpoint(ledger: &Ledger, size: u64) -> Family {
         "plimsoll_last_checkpoint_timestamp_seconds",
         "When the newest checkpoint was signed, in seconds since 1970.",
     );
-    let last = size.checked_sub(1).and_then(|last| ledger.leaf(last).ok());
-    let at = last.and_then(|leaf| crate::event::Peek::new(&leaf).ok()?.recorded_at.parse::<Timestamp>().ok());
+    let at = size.checked_sub(1).and_then(|last| ledger.recorded_at(last).ok());
     if let Some(at) = at {
         family.add(Vec::new(), seconds(at));
     }
@@ -308,18 +308,5 @@ fn rejections(intakes: &Intakes) -> Family {
     let sources = Budget::new(intakes.iter().map(|(source, ..)| source.clone()), SOURCES_MAX);
     let labels = |source: &str, outcome: &str| vec![("source", sources.name(source)), ("outcome", outcome.to_owned())];
     summed(&mut family, intakes.iter().map(|(source, outcome, n)| (labels(source, outcome), *n)));
-    family
-}
-
-fn spread(name: &'static str, help: &'static str, bounds: &[f64], spread: &Spread) -> Family {
-    let mut family = Family::new(Kind::Histogram, name, help);
-    let mut histogram = Histogram::new(bounds);
-    // Kept in classic buckets alone.
-    histogram.native = None;
-    if !spread.counts.is_empty() {
-        histogram.counts.clone_from(&spread.counts);
-    }
-    histogram.sum = spread.sum;
-    family.add(Vec::new(), histogram);
     family
 }

@@ -7,4 +7,4 @@ mod views;
 
 pub use draft::RawDraft;
 pub use keeper::{HeadsInterval, keep_heads};
-pub use views::{Registry, Views, build, put_in_place};
+pub use views::{Registry, Views, build};

@@ -9,7 +9,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use crate::event::{Hex32, SealedId, SubjectId};
-use crate::ledger::{self, BlobReader, DataDir, Ledger, Lock, PageLimit, remove_database};
+use crate::ledger::{self, BlobReader, DataDir, Ledger, Lock, PageLimit, remove_database, replace_database};
 use crate::projection::{self, Documents, Error, Event, Fit, Projection, Projector, Result, Snapshot, fit};
 
 /// Most events of one transaction while catching up: enough that a commit costs nothing, few enough that a stop is heard.
@@ -80,27 +80,16 @@ impl Views {
     pub fn open(ledger: &Ledger, dir: &DataDir, registry: Registry) -> Result<Self> {
         let lock = Lock::take(&dir.views_lock(), "plimsoll")?;
         let path = dir.views();
-        remove_database(&next(&path))?;
-        let projections = registry();
-        let origin = ledger.key().name().to_owned();
-        let fits = fit(&path, &origin, &projections, |position| id_at(ledger, position))?;
-        let projector = match fits {
-            Fit::Current => Projector::open(&path, projections)?,
-            Fit::Missing | Fit::Foreign => Projector::create(&path, &origin, projections)?,
-            Fit::Outdated => Projector::create(&next(&path), &origin, projections)?,
-        };
+        let projector = projector(ledger, &path, registry)?;
+        let rebuilds = projector.path() != path;
         let file = projection::Views::new(&path);
-        let folded = match fits {
-            Fit::Outdated => file.read(ledger, |snapshot| Ok(snapshot.size()))?,
-            _ => projector.size(),
-        };
+        let folded = if rebuilds { file.read(ledger, |snapshot| Ok(snapshot.size()))? } else { projector.size() };
         let shared = Arc::new(Shared::new(path, registry, file, folded));
-        shared.rebuilding.store(fits == Fit::Outdated, Ordering::Relaxed);
-        let folder =
-            Folder { ledger: ledger.clone(), shared: shared.clone(), projector, runtime: Handle::current(), lock };
+        shared.rebuilding.store(rebuilds, Ordering::Relaxed);
+        let folder = Folder { ledger: ledger.clone(), shared: shared.clone(), runtime: Handle::current(), lock };
         let folder = std::thread::Builder::new()
             .name("projector".to_owned())
-            .spawn(move || folder.run())
+            .spawn(move || folder.run(projector))
             .map_err(|source| ledger::Error::Io { what: "cannot start the projector".to_owned(), source })?;
         Ok(Self {
             inner: Arc::new(Inner { ledger: ledger.clone(), shared, folder: Mutex::new(Some(folder)), folds: true }),
@@ -236,11 +225,22 @@ fn id_at(ledger: &Ledger, position: u64) -> Result<Option<String>> {
     }
 }
 
+/// Opens the views file at `path` for folding; makes a new one in its place where it is not of this ledger, and beside it
+/// where it is of another version and can answer meanwhile.
+fn projector(ledger: &Ledger, path: &Path, registry: Registry) -> Result<Projector> {
+    remove_database(&next(path))?;
+    let (projections, origin) = (registry(), ledger.key().name());
+    match fit(path, origin, &projections, |position| id_at(ledger, position))? {
+        Fit::Current => Projector::open(path, projections),
+        Fit::Missing | Fit::Foreign => Projector::create(path, origin, projections),
+        Fit::Outdated => Projector::create(&next(path), origin, projections),
+    }
+}
+
 /// The thread that folds.
 struct Folder {
     ledger: Ledger,
     shared: Arc<Shared>,
-    projector: Projector,
     runtime: Handle,
     // Given back when the thread ends.
     #[expect(dead_code, reason = "held, not used")]
@@ -248,17 +248,15 @@ struct Folder {
 }
 
 impl Folder {
-    fn run(mut self) {
+    fn run(self, projector: Projector) {
         let mut head = self.ledger.watch();
+        let mut held = Some(projector);
         while !self.shared.stops() {
-            match self.catch_up() {
-                Ok(()) => {}
-                Err(error) => {
-                    let cause = std::error::Error::source(&error).map(ToString::to_string);
-                    tracing::error!(%error, cause, "the views do not keep up; trying again");
-                    self.pause();
-                    continue;
-                }
+            if let Err(error) = self.keep_up(&mut held) {
+                let cause = std::error::Error::source(&error).map(ToString::to_string);
+                tracing::error!(%error, cause, "the views do not keep up; trying again");
+                self.pause();
+                continue;
             }
             let mut stopping = self.shared.stopping.subscribe();
             let goes_on = self.runtime.block_on(async {
@@ -271,9 +269,22 @@ impl Folder {
                 break;
             }
         }
-        if let Err(error) = self.projector.close() {
+        if let Some(Err(error)) = held.map(Projector::close) {
             tracing::warn!(%error, "closing the views");
         }
+    }
+
+    /// Folds up to the head, and then puts a file that was made anew in the place of the one that answers. Where that
+    /// failed halfway, `held` is empty, and the next call begins with what there is.
+    fn keep_up(&self, held: &mut Option<Projector>) -> Result<()> {
+        let mut folding = match held.take() {
+            Some(projector) => projector,
+            None => projector(&self.ledger, &self.shared.path, self.shared.registry)?,
+        };
+        let caught_up = self.catch_up(&mut folding);
+        let done = caught_up.is_ok() && self.rebuilds(&folding) && !self.shared.stops();
+        *held = Some(if done { self.swap(folding)? } else { folding });
+        caught_up
     }
 
     fn pause(&self) {
@@ -284,66 +295,40 @@ impl Folder {
         });
     }
 
-    /// Folds up to the head, and swaps a file in that was made anew.
-    fn catch_up(&mut self) -> Result<()> {
-        let rebuilds = self.projector.path() != self.shared.path;
-        loop {
-            let head = self.ledger.head().size;
-            if self.projector.size() >= head || self.shared.stops() {
-                break;
-            }
-            fold_page(&mut self.projector, &self.ledger, head, &self.runtime)?;
-            if rebuilds {
-                self.shared.rebuilt.store(self.projector.size(), Ordering::Relaxed);
-            } else {
-                self.shared.folded.send_replace(self.projector.size());
-            }
-        }
-        if rebuilds && !self.shared.stops() {
-            self.swap()?;
-        }
-        Ok(())
+    /// Whether what is folded is yet to take the place of the file that answers.
+    fn rebuilds(&self, projector: &Projector) -> bool {
+        projector.path() != self.shared.path
     }
 
-    /// Puts the file that was made anew in the place of the one that answers.
-    fn swap(&mut self) -> Result<()> {
-        let origin = self.ledger.key().name().to_owned();
-        let scratch = self.shared.path.with_extension("empty.db");
-        let made = std::mem::replace(&mut self.projector, Projector::create(&scratch, &origin, Vec::new())?);
-        let from = made.path().to_owned();
+    /// Folds up to the head.
+    fn catch_up(&self, projector: &mut Projector) -> Result<()> {
+        loop {
+            let head = self.ledger.head().size;
+            if projector.size() >= head || self.shared.stops() {
+                return Ok(());
+            }
+            fold_page(projector, &self.ledger, head, &self.runtime)?;
+            if self.rebuilds(projector) {
+                self.shared.rebuilt.store(projector.size(), Ordering::Relaxed);
+            } else {
+                self.shared.folded.send_replace(projector.size());
+            }
+        }
+    }
+
+    fn swap(&self, made: Projector) -> Result<Projector> {
+        let (from, size) = (made.path().to_owned(), made.size());
+        // Closed before the file moves: its connections would take the files beside it for those of the other.
         made.close()?;
-        put_in_place(&from, &self.shared.path)?;
-        let opened = Projector::open(&self.shared.path, (self.shared.registry)())?;
-        drop(std::mem::replace(&mut self.projector, opened));
-        remove_database(&scratch)?;
+        replace_database(&from, &self.shared.path)?;
         let file = Arc::new(projection::Views::new(&self.shared.path));
         *self.shared.file.write().unwrap_or_else(PoisonError::into_inner) = file;
         self.shared.rebuilt.store(0, Ordering::Relaxed);
         self.shared.rebuilding.store(false, Ordering::Relaxed);
-        self.shared.folded.send_replace(self.projector.size());
-        tracing::info!(events = self.projector.size(), "the views were made anew");
-        Ok(())
+        self.shared.folded.send_replace(size);
+        tracing::info!(events = size, "the views were made anew");
+        Projector::open(&self.shared.path, (self.shared.registry)())
     }
-}
-
-/// Puts a closed views file in the place of another. Connections to the other one go on reading what they have open.
-///
-/// # Errors
-/// `Ledger` with `Io`.
-pub fn put_in_place(from: &Path, to: &Path) -> Result<()> {
-    for suffix in ["-wal", "-shm"] {
-        let mut beside = to.as_os_str().to_owned();
-        beside.push(suffix);
-        match std::fs::remove_file(&beside) {
-            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-                let what = format!("cannot remove {}", beside.display());
-                return Err(ledger::Error::Io { what, source }.into());
-            }
-            _ => {}
-        }
-    }
-    std::fs::rename(from, to)
-        .map_err(|source| ledger::Error::Io { what: format!("cannot rename {}", from.display()), source }.into())
 }
 
 /// Folds one page of the log.

@@ -187,12 +187,13 @@ pub(super) async fn rebuild(settings: &Settings, args: Rebuild) -> Result<Outcom
         let ledger = Ledger::open_read_only(&data)?;
         let _lock = Lock::take(&data.views_lock(), "plimsoll rebuild")?;
         let (views, beside) = (data.views(), data.views().with_extension("next.db"));
-        let bar = super::progress::bar("folding", ledger.head().size);
+        let bar = super::progress::bar(false);
+        bar.set_length(ledger.head().size);
         app::build(&ledger, &beside, projection::all, &|done, _| bar.set_position(done))?;
         bar.finish_and_clear();
         let events = ledger.head().size;
         if !args.check {
-            app::put_in_place(&beside, &views)?;
+            crate::ledger::replace_database(&beside, &views)?;
             return told(json, events, None);
         }
         let difference = projection::compare(&views, &beside, &projection::all());

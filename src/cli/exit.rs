@@ -85,23 +85,22 @@ impl From<ledger::Error> for Exit {
 
 impl From<&ledger::Error> for Exit {
     fn from(error: &ledger::Error) -> Self {
-        let code = match error.kind() {
-            Kind::Invalid => 2,
-            Kind::NotFound | Kind::Conflict | Kind::Refused | Kind::Corrupt | Kind::Internal => 1,
-            Kind::Unavailable => 3,
-        };
-        Self { code, message: chain(error) }
+        Self { code: code(error.kind()), message: chain(error) }
+    }
+}
+
+/// The exit code of an error.
+fn code(kind: Kind) -> u8 {
+    match kind {
+        Kind::Invalid => 2,
+        Kind::NotFound | Kind::Conflict | Kind::Refused | Kind::Corrupt | Kind::Internal => 1,
+        Kind::Unavailable => 3,
     }
 }
 
 impl From<projection::Error> for Exit {
     fn from(error: projection::Error) -> Self {
-        let code = match error.kind() {
-            Kind::Invalid => 2,
-            Kind::NotFound | Kind::Conflict | Kind::Refused | Kind::Corrupt | Kind::Internal => 1,
-            Kind::Unavailable => 3,
-        };
-        Self { code, message: chain(&error) }
+        Self { code: code(error.kind()), message: chain(&error) }
     }
 }
 

@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use tokio::sync::mpsc;
 
 use super::access::Access;
 use super::exit::{Exit, Outcome};
+use super::progress::bar;
 use super::{Settings, print, print_json};
 use crate::ingest::Targets;
 use crate::ingest::git::{
@@ -186,15 +187,6 @@ async fn known(access: &mut Access, name: &RepositoryName, releases: Option<&Rel
             .await?;
     }
     Ok(known)
-}
-
-/// A progress bar, on a terminal only.
-pub(super) fn bar(quiet: bool) -> ProgressBar {
-    let bar = if quiet { ProgressBar::hidden() } else { ProgressBar::new(0) };
-    if let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos}/{len} {per_sec} {eta}") {
-        bar.set_style(style);
-    }
-    bar
 }
 
 /// Where to import from by a flag of another command.

@@ -7,12 +7,12 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::exit::Exit;
 use crate::app::Views;
 
-/// A bar on standard error that counts events; it draws nothing where that is no terminal.
-pub(super) fn bar(what: &'static str, total: u64) -> ProgressBar {
-    let bar = ProgressBar::new(total);
-    let style = ProgressStyle::with_template("{msg} {bar:30} {human_pos}/{human_len} events ({eta})");
-    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-    bar.set_message(what);
+/// A progress bar, on a terminal only.
+pub(super) fn bar(quiet: bool) -> ProgressBar {
+    let bar = if quiet { ProgressBar::hidden() } else { ProgressBar::new(0) };
+    if let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos}/{len} {per_sec} {eta}") {
+        bar.set_style(style);
+    }
     bar
 }
 
@@ -25,7 +25,8 @@ pub(super) async fn until(views: &Views, position: u64) -> Result<(), Exit> {
             // The old file is as far, and a new one is on its way: a command that left now would never see it.
             Ok(Ok(())) => tokio::time::sleep(Duration::from_millis(20)).await,
             Ok(Err(crate::projection::Error::Behind { .. })) | Err(_) => {
-                let bar = shown.get_or_insert_with(|| bar("folding", position));
+                let bar = shown.get_or_insert_with(|| bar(false));
+                bar.set_length(position);
                 bar.set_position(views.folded());
             }
             Ok(Err(error)) => return Err(error.into()),

@@ -58,7 +58,5 @@ impl Questions {
 /// An instant of the command line: RFC 3339, or a day, which begins at midnight UTC.
 pub(super) fn instant(text: &str) -> Result<Timestamp, String> {
     let whole = if text.len() == 10 { format!("{text}T00:00:00Z") } else { text.to_owned() };
-    let parsed =
-        chrono::DateTime::parse_from_rfc3339(&whole).map_err(|error| format!("{error}: give a day or RFC 3339"))?;
-    Timestamp::from_micros(parsed.timestamp_micros()).map_err(|error| error.to_string())
+    whole.parse().map_err(|error| format!("{error}: give a day or RFC 3339"))
 }

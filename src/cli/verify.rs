@@ -6,7 +6,7 @@ use std::sync::Arc;
 use clap::Args;
 
 use super::exit::{Exit, Outcome};
-use super::import::bar;
+use super::progress::bar;
 use super::{Settings, print, print_json};
 use crate::ledger::tree::VerifierKey;
 use crate::ledger::verify::{Checks, Report, TileSource, verify as verify_log, verify_tiles};

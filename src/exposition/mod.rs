@@ -114,12 +114,15 @@ impl Histogram {
         Self { bounds: bounds.to_vec(), counts: vec![0; bounds.len() + 1], sum: 0.0, native: Some(Native::default()) }
     }
 
+    /// An empty histogram that is kept in classic buckets alone.
+    #[must_use]
+    pub fn classic(bounds: &[f64]) -> Self {
+        Self { native: None, ..Self::new(bounds) }
+    }
+
     /// Takes an observation in.
     pub fn observe(&mut self, value: f64) {
-        let bucket = self.bounds.partition_point(|bound| *bound < value);
-        if let Some(count) = self.counts.get_mut(bucket) {
-            *count += 1;
-        }
+        count(&mut self.counts, &self.bounds, value);
         self.sum += value;
         if let Some(native) = &mut self.native {
             native.observe(value);
@@ -140,6 +143,14 @@ impl Histogram {
     #[must_use]
     pub fn count(&self) -> u64 {
         self.counts.iter().sum()
+    }
+}
+
+/// Counts an observation in its classic bucket, the first whose bound it does not exceed; the last is beyond every bound.
+pub fn count(counts: &mut Vec<u64>, bounds: &[f64], value: f64) {
+    counts.resize(bounds.len() + 1, 0);
+    if let Some(count) = counts.get_mut(bounds.partition_point(|bound| *bound < value)) {
+        *count += 1;
     }
 }
 

@@ -4,43 +4,33 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::exposition::Histogram;
+
 /// Upper bounds of the seconds from handing a request in to its answer.
-pub const LATENCY_SECONDS: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
+const LATENCY_SECONDS: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
 
 /// Upper bounds of the events in one commit.
-pub const BATCH_EVENTS: [f64; 10] = [1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 500.0, 1000.0, 5000.0];
+const BATCH_EVENTS: [f64; 10] = [1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 500.0, 1000.0, 5000.0];
 
 /// Sources told apart among repeated events: whoever makes up names must not fill the memory.
 const REPEATED_MAX: usize = 1000;
 
-/// Counts by size: how many observations lie within each bound and above the one before; the last is beyond all.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Spread {
-    /// Observations in each bucket.
-    pub counts: Vec<u64>,
-    /// Their sum.
-    pub sum: f64,
-}
-
-impl Spread {
-    fn observe(&mut self, bounds: &[f64], value: f64) {
-        self.counts.resize(bounds.len() + 1, 0);
-        if let Some(count) = self.counts.get_mut(bounds.partition_point(|bound| *bound < value)) {
-            *count += 1;
-        }
-        self.sum += value;
-    }
-}
-
 /// What was counted.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Reading {
-    /// Seconds from handing a request in to its answer, by [`LATENCY_SECONDS`].
-    pub latency: Spread,
-    /// New events in each commit, by [`BATCH_EVENTS`].
-    pub batch: Spread,
+    /// Seconds from handing a request in to its answer.
+    pub latency: Histogram,
+    /// New events in each commit.
+    pub batch: Histogram,
     /// Events that had been recorded before, by type and source.
     pub repeated: BTreeMap<(&'static str, String), u64>,
+}
+
+impl Default for Reading {
+    fn default() -> Self {
+        let (latency, batch) = (Histogram::classic(&LATENCY_SECONDS), Histogram::classic(&BATCH_EVENTS));
+        Self { latency, batch, repeated: BTreeMap::new() }
+    }
 }
 
 /// Counts what the append path does.
@@ -59,9 +49,9 @@ impl Meter {
         self.with(|reading| {
             if events > 0 {
                 #[expect(clippy::cast_precision_loss, reason = "a commit has thousands of events at most")]
-                reading.batch.observe(&BATCH_EVENTS, events as f64);
+                reading.batch.observe(events as f64);
             }
-            waited.for_each(|waited| reading.latency.observe(&LATENCY_SECONDS, waited.as_secs_f64()));
+            waited.for_each(|waited| reading.latency.observe(waited.as_secs_f64()));
         });
     }
 

@@ -41,14 +41,14 @@ pub use guard::Guard;
 pub use heads::{HEADS_MEDIA_TYPE, heads_line, list_digests};
 pub use index::{Index, StreamInfo};
 pub use lock::Lock;
-pub use meter::{BATCH_EVENTS, LATENCY_SECONDS, Meter, Reading, Spread};
+pub use meter::{Meter, Reading};
 pub use open::{Creation, Options};
 pub use paths::DataDir;
 pub use ports::{Clock, Entropy, SystemClock, SystemEntropy};
 pub use receipt::Receipt;
 pub use sequencer::{Acknowledged, Placed, Request, Sequencer};
 pub use signer::{Signed, Signer, verify_note};
-pub(crate) use sqlite::{Access, Readers, remove_database};
+pub(crate) use sqlite::{Access, Readers, remove_database, replace_database};
 pub use sqlite::{SqliteEngine, Store};
 pub use writer::SignedHead;
 
@@ -358,6 +358,16 @@ impl Ledger {
     pub fn leaf(&self, position: u64) -> Result<Bytes> {
         let found = if position < self.head().size { self.inner.engine.leaf(position)? } else { None };
         found.ok_or_else(|| Error::NotFound(format!("event {position}")))
+    }
+
+    /// When the event at a position was recorded.
+    ///
+    /// # Errors
+    /// `NotFound`, `Corrupt`; storage errors.
+    pub fn recorded_at(&self, position: u64) -> Result<event::Timestamp> {
+        let leaf = self.leaf(position)?;
+        let recorded_at = event::Peek::new(&leaf).and_then(|peek| peek.recorded_at.parse());
+        recorded_at.map_err(|error| Error::Corrupt(format!("event {position}: {error}")))
     }
 
     /// The leaf with an id, with its position: the id itself says where it must be.

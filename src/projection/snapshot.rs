@@ -117,10 +117,7 @@ impl Snapshot<'_> {
                 return Err(Error::Stopped { projection: name.to_owned(), position, reason });
             }
         }
-        let recorded_at = match known_at.checked_sub(1) {
-            Some(last) => Some(self.event(last)?.envelope.recorded_at),
-            None => None,
-        };
+        let recorded_at = known_at.checked_sub(1).map(|last| self.ledger.recorded_at(last)).transpose()?;
         Ok(Basis { position: self.size, known_at, recorded_at })
     }
 

@@ -53,6 +53,22 @@ fn views_that_were_deleted_come_again_and_a_rebuild_finds_the_same() {
     assert_eq!(desk.run(["deployments", "production", "shop", "--json"]).json(), before);
 }
 
+#[expect(clippy::disallowed_methods, reason = "it plays another version of the program")]
+#[test]
+fn views_of_another_version_are_made_anew_and_what_is_asked_waits_for_them() {
+    let (desk, _) = deployed();
+    let asked = ["deployments", "production", "shop", "--json"];
+    let before = desk.run(asked).json();
+    for another in ["version = 0", "schema = 'another'"] {
+        let views = rusqlite::Connection::open(desk.data().join("views.db")).unwrap();
+        views.execute_batch(&format!("UPDATE projection SET {another} WHERE name = 'deployment'")).unwrap();
+        drop(views);
+        assert_eq!(desk.run(asked).json(), before, "{another}");
+        assert!(desk.run(["rebuild", "--check"]).ok().contains("events folded"), "{another}");
+        assert!(!desk.data().join("views.next.db").exists(), "{another}");
+    }
+}
+
 #[test]
 fn a_server_gives_the_same_answer_as_the_data_directory_also_while_it_runs() {
     let (desk, _) = deployed();

@@ -31,7 +31,7 @@ pub(super) async fn list(
             return Err(Error::NotFound(format!("target {name}")));
         }
         let found = practice::episodes(snapshot, basis, &window, after, limit)?;
-        let next = found.last().filter(|_| found.len() == limit).map(Episode::place);
+        let next_page_token = wire::next_page(basis, &found, limit, Episode::place);
         let now = wire::at_or_newest(basis, window.to);
         let since = targets.iter().map(|target| target.since).min();
         let episodes: QueryResult<_> =
@@ -39,7 +39,7 @@ pub(super) async fn list(
         Ok(pb::ListDriftResponse {
             basis: Some(wire::basis_to_proto(basis)),
             episodes: episodes?,
-            next_page_token: next.map_or_else(String::new, |place| wire::token(basis, place)),
+            next_page_token,
             gaps: wire::gaps(snapshot, basis, window.from.or(since).unwrap_or(now), now)?,
         })
     })

@@ -6,7 +6,7 @@ use super::super::proto::v1 as pb;
 use super::super::{status, views as wire};
 use crate::app::Views;
 use crate::projection::deployment::{self, Deployment};
-use crate::projection::{self, Basis, Error, Snapshot, artifact, source};
+use crate::projection::{self, Error, artifact, source};
 
 /// The service over the views of one ledger.
 #[derive(Clone)]
@@ -23,15 +23,6 @@ impl EnvironmentApi {
     pub fn new(views: Views) -> Self {
         Self { views }
     }
-
-    async fn ask<T: Send + 'static>(
-        &self,
-        asked: pb::Asked,
-        needs: &'static [&'static projection::About],
-        query: impl FnOnce(&Snapshot<'_>, &Basis) -> projection::Result<T> + Send + 'static,
-    ) -> Result<Response<T>, Status> {
-        wire::ask(&self.views, asked, needs, query).await
-    }
 }
 
 #[tonic::async_trait]
@@ -40,7 +31,7 @@ impl pb::environment_service_server::EnvironmentService for EnvironmentApi {
         let request = request.into_inner();
         let as_of = wire::instant_from_proto("as_of", request.as_of)?;
         let service = wire::filter(&request.service);
-        self.ask(request.asked.unwrap_or_default(), DEPLOYMENTS, move |snapshot, basis| {
+        wire::ask(&self.views, request.asked.unwrap_or_default(), DEPLOYMENTS, move |snapshot, basis| {
             let environment = request.environment;
             let at = wire::at_or_newest(basis, as_of);
             let targets = deployment::targets(snapshot, basis, Some(&environment), service.as_deref())?;
@@ -77,10 +68,10 @@ impl pb::environment_service_server::EnvironmentService for EnvironmentApi {
         let mut asked = request.asked.unwrap_or_default();
         let after = wire::continues(&mut asked, &request.page_token)?;
         let limit = wire::page_size(request.page_size);
-        self.ask(asked, DEPLOYMENTS, move |snapshot, basis| {
+        wire::ask(&self.views, asked, DEPLOYMENTS, move |snapshot, basis| {
             let target = deployment::target(snapshot, basis, &request.environment, &request.service)?;
             let found = deployment::deployments(snapshot, basis, &target, (from, to), after, limit)?;
-            let next = found.last().filter(|_| found.len() == limit).map(Deployment::place);
+            let next_page_token = wire::next_page(basis, &found, limit, Deployment::place);
             let (first, last) = (from.unwrap_or(target.since), wire::at_or_newest(basis, to));
             let deployments: projection::Result<_> =
                 found.into_iter().map(|found| wire::deployment_to_proto(snapshot, basis, found)).collect();
@@ -88,7 +79,7 @@ impl pb::environment_service_server::EnvironmentService for EnvironmentApi {
                 basis: Some(wire::basis_to_proto(basis)),
                 deployments: deployments?,
                 gaps: wire::gaps(snapshot, basis, first, last)?,
-                next_page_token: next.map_or_else(String::new, |place| wire::token(basis, place)),
+                next_page_token,
             })
         })
         .await
@@ -107,7 +98,7 @@ impl pb::environment_service_server::EnvironmentService for EnvironmentApi {
     ) -> Result<Response<pb::ListTargetsResponse>, Status> {
         let request = request.into_inner();
         let environment = wire::filter(&request.environment);
-        self.ask(request.asked.unwrap_or_default(), &[&deployment::ABOUT], move |snapshot, basis| {
+        wire::ask(&self.views, request.asked.unwrap_or_default(), &[&deployment::ABOUT], move |snapshot, basis| {
             let targets = deployment::targets(snapshot, basis, environment.as_deref(), None)?;
             let targets = targets.into_iter().map(|target| pb::Target {
                 tier: deployment::tier(&target.environment).as_str().to_owned(),

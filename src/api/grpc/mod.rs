@@ -26,9 +26,6 @@ use crate::ledger::{Ledger, Result as LedgerResult};
 /// How long a subscriber may leave what is sent to it unread before it is let go.
 pub(super) const SUBSCRIBER_STALL: Duration = Duration::from_secs(30);
 
-/// Most streams of a list that one answer holds.
-const STREAMS_MAX: usize = 1000;
-
 /// The service over one ledger.
 #[derive(Clone)]
 pub struct LedgerApi {
@@ -178,10 +175,7 @@ impl pb::ledger_service_server::LedgerService for LedgerApi {
         request: Request<pb::ListStreamsRequest>,
     ) -> Result<Response<pb::ListStreamsResponse>, Status> {
         let request = request.into_inner();
-        let limit = match usize::try_from(request.page_size).unwrap_or(STREAMS_MAX) {
-            0 => 100,
-            size => size.min(STREAMS_MAX),
-        };
+        let limit = super::views::page_size(request.page_size);
         let streams = self
             .read(move |ledger| {
                 let after = (!request.page_token.is_empty()).then_some(request.page_token.as_str());

@@ -215,7 +215,21 @@ impl Store {
 /// # Errors
 /// `Io`.
 pub(crate) fn remove_database(path: &Path) -> Result<()> {
-    for suffix in ["", "-wal", "-shm"] {
+    remove(path, &["", "-wal", "-shm"])
+}
+
+/// Puts a closed database in the place of another, whose files beside it go. Connections to the other one go on reading
+/// what they have open.
+///
+/// # Errors
+/// `Io`.
+pub(crate) fn replace_database(from: &Path, to: &Path) -> Result<()> {
+    remove(to, &["-wal", "-shm"])?;
+    std::fs::rename(from, to).map_err(|error| Error::io("cannot rename", from, error))
+}
+
+fn remove(path: &Path, suffixes: &[&str]) -> Result<()> {
+    for suffix in suffixes {
         let mut name = path.as_os_str().to_owned();
         name.push(suffix);
         let file = Path::new(&name);

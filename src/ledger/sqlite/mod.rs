@@ -5,5 +5,5 @@ mod connection;
 mod engine;
 
 pub use connection::Store;
-pub(crate) use connection::{Access, Readers, remove_database};
+pub(crate) use connection::{Access, Readers, remove_database, replace_database};
 pub use engine::SqliteEngine;

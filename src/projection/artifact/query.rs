@@ -65,6 +65,14 @@ pub fn source_commits(snapshot: &Snapshot<'_>, basis: &Basis, digest: &str) -> R
     found.into_iter().map(in_words).collect()
 }
 
+/// What the artifact `?1` is linked with by facts before `?2`: its index, and what is in it as an index.
+macro_rules! linked {
+    () => {
+        "SELECT whole FROM platform_link WHERE part = ?1 AND position < ?2 UNION \
+         SELECT part FROM platform_link WHERE whole = ?1 AND position < ?2"
+    };
+}
+
 /// What says of an artifact which commit it is of: the commit, the position, and whether it counts before others.
 type Said = (i64, i64, bool);
 
@@ -118,10 +126,11 @@ fn builds(connection: &Connection, artifact: i64, known: i64) -> Result<Vec<Said
 fn linked_builds(connection: &Connection, artifact: i64, known: i64) -> Result<Vec<Said>> {
     commits(
         connection,
-        "SELECT commit_id, build.position, conclusion = 0 FROM build WHERE artifact IN (\
-         SELECT whole FROM platform_link WHERE part = ?1 AND position < ?2 UNION \
-         SELECT part FROM platform_link WHERE whole = ?1 AND position < ?2) \
-         AND build.position < ?2 AND commit_id NOT NULL ORDER BY at, key",
+        concat!(
+            "SELECT commit_id, build.position, conclusion = 0 FROM build WHERE artifact IN (",
+            linked!(),
+            ") AND build.position < ?2 AND commit_id NOT NULL ORDER BY at, key"
+        ),
         artifact,
         known,
     )
@@ -147,10 +156,7 @@ fn found(connection: &Connection, said: &[Said], evidence: Evidence, known: i64)
 
 /// What an artifact is linked with: its index, and what is in it as an index.
 pub(super) fn linked(connection: &Connection, artifact: i64, known: i64) -> Result<Vec<i64>> {
-    let mut statement = connection.prepare_cached(
-        "SELECT whole FROM platform_link WHERE part = ?1 AND position < ?2 UNION \
-         SELECT part FROM platform_link WHERE whole = ?1 AND position < ?2 ORDER BY 1",
-    )?;
+    let mut statement = connection.prepare_cached(concat!(linked!(), " ORDER BY 1"))?;
     let rows = statement.query_map(params![artifact, known], |row| row.get(0))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }

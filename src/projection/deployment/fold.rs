@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::super::registry::{About, Projection, Step};
 use super::super::{Error, Result};
 use super::fact::{RunningImage, Said, cluster, said};
-use super::rollout::{Fact, Order, Rollout};
+use super::rollout::{Details, Fact, Order, Rollout};
 use super::store::{self, Row};
 use super::walk::{self, Happening, Past};
 use crate::event::Data;
@@ -81,7 +81,7 @@ impl Projection for Deployments {
 }
 
 /// Environment and service of a target's stream.
-fn target_of(stream: &str) -> Option<(&str, &str)> {
+pub(in super::super) fn target_of(stream: &str) -> Option<(&str, &str)> {
     stream.strip_prefix("target/")?.split_once('/')
 }
 
@@ -132,15 +132,17 @@ fn take_said(step: &mut Step<'_>, target: i64, said: &Said) -> Result<()> {
         cluster: step.name(&said.cluster)?,
         effective: said.effective,
         artifact_set: step.names.optional(tx, said.artifact_set.as_deref())?,
-        images: step.names.optional(tx, said.images.as_deref())?,
-        source_commit: step.names.optional(tx, said.source_commit.as_deref())?,
-        manifest: step.names.optional(tx, said.manifest.as_deref())?,
-        command: step.names.optional(tx, said.command.as_deref())?,
-        initiated_by: step.names.optional(tx, said.initiated_by.as_deref())?,
-        flags: said.flags,
-        observed_from: said.observed_from,
+        details: Details {
+            images: step.names.optional(tx, said.images.as_deref())?,
+            source_commit: step.names.optional(tx, said.source_commit.as_deref())?,
+            manifest: step.names.optional(tx, said.manifest.as_deref())?,
+            command: step.names.optional(tx, said.command.as_deref())?,
+            initiated_by: step.names.optional(tx, said.initiated_by.as_deref())?,
+            flags: said.flags,
+            observed_from: said.observed_from,
+        },
     };
-    keep_images(step, said, fact.images)?;
+    keep_images(step, said, fact.details.images)?;
     let (id, before) = rollout(tx, target, &said.rollout)?;
     store::keep(tx, id, &fact)?;
     if let Some(health) = said.health {

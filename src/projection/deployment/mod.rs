@@ -13,6 +13,7 @@ mod walk;
 
 pub use fact::RunningImage;
 pub use fold::Deployments;
+pub(super) use fold::target_of;
 pub use query::{Deployment, Gap, Origin, Target, deployments, gaps, services, state, target, targets};
 pub use tier::{Tier, tier};
 pub use walk::{Class, Ended, Status};

@@ -4,7 +4,7 @@ use rusqlite::{OptionalExtension, Row as SqlRow, params};
 
 use super::super::{Basis, Error, Result, Snapshot, instant};
 use super::fact::{AUTOMATED, BY_HAND, HOTFIX, INCOMPLETE, PARTIAL, RunningImage};
-use super::store::Row;
+use super::store::{Row, columns};
 use super::walk::{Class, Ended, Status};
 use crate::event::Timestamp;
 
@@ -141,14 +141,13 @@ pub fn target(snapshot: &Snapshot<'_>, basis: &Basis, environment: &str, service
 /// # Errors
 /// `Database`, `Damaged`.
 pub fn state(snapshot: &Snapshot<'_>, basis: &Basis, target: &Target, at: Timestamp) -> Result<Option<Deployment>> {
-    let mut statement = snapshot.connection.prepare_cached(
-        "SELECT target, rollout, status, class, at, key, until_at, ended, ended_by, replaces, started_at, finished_at, \
-         artifact_set, images, source_commit, manifest, command, initiated_by, flags, observed_from, clusters, position \
-         FROM deployment WHERE target = ?1 AND at <= ?2 AND known_from < ?3 AND known_to >= ?3 AND class IN (0, 1) \
-         ORDER BY at DESC, key DESC LIMIT 1",
-    )?;
-    let found =
-        statement.query_row(params![target.id, at.micros(), basis.known()], |row| Row::read(row, 0)).optional()?;
+    let mut statement = snapshot.connection.prepare_cached(concat!(
+        "SELECT ",
+        columns!(),
+        " FROM deployment WHERE target = ?1 AND at <= ?2 AND known_from < ?3 AND known_to >= ?3 AND class IN (0, 1) \
+         ORDER BY at DESC, key DESC LIMIT 1"
+    ))?;
+    let found = statement.query_row(params![target.id, at.micros(), basis.known()], Row::read).optional()?;
     let live = found.filter(|row| row.until_at.is_none_or(|until| until > at.micros()));
     live.map(|row| deployment(snapshot, row)).transpose()
 }
@@ -166,12 +165,12 @@ pub fn deployments(
     after: Option<(i64, i64)>,
     limit: usize,
 ) -> Result<Vec<Deployment>> {
-    let mut statement = snapshot.connection.prepare_cached(
-        "SELECT target, rollout, status, class, at, key, until_at, ended, ended_by, replaces, started_at, finished_at, \
-         artifact_set, images, source_commit, manifest, command, initiated_by, flags, observed_from, clusters, position \
-         FROM deployment WHERE target = ?1 AND at >= ?2 AND at < ?3 AND known_from < ?4 AND known_to >= ?4 \
-         AND (at, key) < (?5, ?6) ORDER BY at DESC, key DESC LIMIT ?7",
-    )?;
+    let mut statement = snapshot.connection.prepare_cached(concat!(
+        "SELECT ",
+        columns!(),
+        " FROM deployment WHERE target = ?1 AND at >= ?2 AND at < ?3 AND known_from < ?4 AND known_to >= ?4 \
+         AND (at, key) < (?5, ?6) ORDER BY at DESC, key DESC LIMIT ?7"
+    ))?;
     let from = from.map_or(i64::MIN, Timestamp::micros);
     let to = to.map_or(i64::MAX, Timestamp::micros);
     let (after_at, after_key) = after.unwrap_or((i64::MAX, i64::MAX));
@@ -180,7 +179,7 @@ pub fn deployments(
     let mut rows = statement.query(parameters)?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
-        found.push(deployment(snapshot, Row::read(row, 0)?)?);
+        found.push(deployment(snapshot, Row::read(row)?)?);
     }
     Ok(found)
 }
@@ -192,12 +191,12 @@ fn damaged(what: &str, number: i64) -> Error {
 /// A row with its texts.
 pub(in super::super) fn deployment(snapshot: &Snapshot<'_>, row: Row) -> Result<Deployment> {
     let text = |id: Option<i64>| id.map(|id| snapshot.text(id)).transpose();
-    let images = match text(row.images)? {
+    let images = match text(row.details.images)? {
         Some(json) => serde_json::from_str(&json).map_err(|error| Error::Damaged(format!("images: {error}")))?,
         None => Vec::new(),
     };
     let name = |rollout: Option<i64>| rollout.map(|id| rollout_name(snapshot, id)).transpose();
-    let automated = match row.flags & (AUTOMATED | BY_HAND) {
+    let automated = match row.details.flags & (AUTOMATED | BY_HAND) {
         AUTOMATED => Some(true),
         BY_HAND => Some(false),
         _ => None,
@@ -209,7 +208,7 @@ pub(in super::super) fn deployment(snapshot: &Snapshot<'_>, row: Row) -> Result<
         status: Status::of(row.status).ok_or_else(|| damaged("status", row.status))?,
         class: row.class.map(|class| Class::of(class).ok_or_else(|| damaged("class", class))).transpose()?,
         at: instant(row.at),
-        not_before: row.observed_from.map(instant),
+        not_before: row.details.observed_from.map(instant),
         until: row.until_at.map(instant),
         ended: row.ended.map(|ended| Ended::of(ended).ok_or_else(|| damaged("end", ended))).transpose()?,
         ended_by: name(row.ended_by)?,
@@ -218,14 +217,14 @@ pub(in super::super) fn deployment(snapshot: &Snapshot<'_>, row: Row) -> Result<
         finished_at: row.finished_at.map(instant),
         images,
         artifact_set: snapshot.text(row.artifact_set)?,
-        source_commit: text(row.source_commit)?.map(|text| Origin::parse(&text)),
-        manifest: text(row.manifest)?.map(|text| Origin::parse(&text)),
-        command: text(row.command)?,
-        initiated_by: text(row.initiated_by)?,
+        source_commit: text(row.details.source_commit)?.map(|text| Origin::parse(&text)),
+        manifest: text(row.details.manifest)?.map(|text| Origin::parse(&text)),
+        command: text(row.details.command)?,
+        initiated_by: text(row.details.initiated_by)?,
         automated,
-        hotfix: row.flags & HOTFIX != 0,
-        partial: row.flags & PARTIAL != 0,
-        incomplete: row.flags & INCOMPLETE != 0,
+        hotfix: row.details.flags & HOTFIX != 0,
+        partial: row.details.flags & PARTIAL != 0,
+        incomplete: row.details.flags & INCOMPLETE != 0,
         clusters: u32::try_from(row.clusters).unwrap_or(u32::MAX),
         position: u64::try_from(row.position).map_err(|_why| damaged("position", row.position))?,
     })

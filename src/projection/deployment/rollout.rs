@@ -4,6 +4,18 @@ use std::collections::BTreeMap;
 
 use super::fact::{Kind, RETRIES};
 
+/// What is said of a rollout besides its course; texts by number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Details {
+    pub(super) images: Option<i64>,
+    pub(super) source_commit: Option<i64>,
+    pub(super) manifest: Option<i64>,
+    pub(super) command: Option<i64>,
+    pub(super) initiated_by: Option<i64>,
+    pub(super) flags: i64,
+    pub(super) observed_from: Option<i64>,
+}
+
 /// A fact as it is stored; texts by number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Fact {
@@ -15,13 +27,7 @@ pub(super) struct Fact {
     pub(super) cluster: i64,
     pub(super) effective: Option<bool>,
     pub(super) artifact_set: Option<i64>,
-    pub(super) images: Option<i64>,
-    pub(super) source_commit: Option<i64>,
-    pub(super) manifest: Option<i64>,
-    pub(super) command: Option<i64>,
-    pub(super) initiated_by: Option<i64>,
-    pub(super) flags: i64,
-    pub(super) observed_from: Option<i64>,
+    pub(super) details: Details,
 }
 
 /// An instant, and what orders events of one instant.
@@ -50,13 +56,7 @@ pub(super) struct Rollout {
     /// Position of the fact that ended it, or else of the last one.
     pub(super) position: i64,
     pub(super) artifact_set: Option<i64>,
-    pub(super) images: Option<i64>,
-    pub(super) source_commit: Option<i64>,
-    pub(super) manifest: Option<i64>,
-    pub(super) command: Option<i64>,
-    pub(super) initiated_by: Option<i64>,
-    pub(super) flags: i64,
-    pub(super) observed_from: Option<i64>,
+    pub(super) details: Details,
 }
 
 /// The last of the values that are there; what was said at the end counts before what was said at the start.
@@ -73,7 +73,7 @@ impl Rollout {
         for fact in facts {
             let entry = clusters.entry(fact.cluster);
             let cluster = entry.or_insert(InCluster { cluster: fact.cluster, ended: None, effect: None });
-            if fact.kind == Kind::Started || fact.flags & RETRIES != 0 {
+            if fact.kind == Kind::Started || fact.details.flags & RETRIES != 0 {
                 continue;
             }
             cluster.ended = Some((fact.kind, (fact.at, fact.key)));
@@ -82,7 +82,7 @@ impl Rollout {
             cluster.effect = effect(cluster, facts);
         }
         let effect = clusters.values().filter_map(|cluster| cluster.effect).min();
-        let ending = facts.iter().rev().find(|fact| fact.kind != Kind::Started && fact.flags & RETRIES == 0);
+        let ending = facts.iter().rev().find(|fact| fact.kind != Kind::Started && fact.details.flags & RETRIES == 0);
         Some(Self {
             id,
             started_at: facts.iter().filter_map(|fact| fact.started_at).min(),
@@ -90,15 +90,17 @@ impl Rollout {
             effect,
             last: (newest.at, newest.key),
             position: ending.unwrap_or(newest).position,
-            artifact_set: last(facts, |fact| fact.artifact_set.filter(|_| fact.images.is_some()))
+            artifact_set: last(facts, |fact| fact.artifact_set.filter(|_| fact.details.images.is_some()))
                 .or_else(|| last(facts, |fact| fact.artifact_set)),
-            images: last(facts, |fact| fact.images),
-            source_commit: last(facts, |fact| fact.source_commit),
-            manifest: last(facts, |fact| fact.manifest),
-            command: last(facts, |fact| fact.command),
-            initiated_by: last(facts, |fact| fact.initiated_by),
-            flags: facts.iter().fold(0, |flags, fact| flags | fact.flags) & !RETRIES,
-            observed_from: last(facts, |fact| fact.observed_from),
+            details: Details {
+                images: last(facts, |fact| fact.details.images),
+                source_commit: last(facts, |fact| fact.details.source_commit),
+                manifest: last(facts, |fact| fact.details.manifest),
+                command: last(facts, |fact| fact.details.command),
+                initiated_by: last(facts, |fact| fact.details.initiated_by),
+                flags: facts.iter().fold(0, |flags, fact| flags | fact.details.flags) & !RETRIES,
+                observed_from: last(facts, |fact| fact.details.observed_from),
+            },
         })
     }
 
@@ -116,7 +118,7 @@ impl Rollout {
 /// Since when the rollout is in effect in a cluster: the first of the facts by which it took effect there.
 fn effect(cluster: &InCluster, facts: &[Fact]) -> Option<Order> {
     let here = facts.iter().filter(|fact| fact.cluster == cluster.cluster && fact.kind != Kind::Started);
-    let last = here.clone().rfind(|fact| fact.flags & RETRIES == 0);
+    let last = here.clone().rfind(|fact| fact.details.flags & RETRIES == 0);
     let succeeded = |fact: &Fact| fact.kind == Kind::Succeeded && fact.effective != Some(false);
     let in_the_end = last.is_some_and(succeeded);
     let took = |fact: &&Fact| fact.effective == Some(true) || (in_the_end && succeeded(fact));

@@ -4,8 +4,17 @@ use rusqlite::{Connection, OptionalExtension, Row as SqlRow, params};
 
 use super::super::{CURRENT, Error, Result};
 use super::fact::Kind;
-use super::rollout::{Fact, Order, Rollout};
+use super::rollout::{Details, Fact, Order, Rollout};
 use super::walk::{Class, Outcome};
+
+/// The columns that make a [`Row`], as [`Row::read`] takes them: a literal, for statements that are put together of it.
+macro_rules! columns {
+    () => {
+        "target, rollout, status, class, at, key, until_at, ended, ended_by, replaces, started_at, finished_at, \
+         artifact_set, images, source_commit, manifest, command, initiated_by, flags, observed_from, clusters, position"
+    };
+}
+pub(super) use columns;
 
 /// A derived row, without its id and the positions it was known between.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,13 +32,7 @@ pub(super) struct Row {
     pub(super) started_at: Option<i64>,
     pub(super) finished_at: Option<i64>,
     pub(super) artifact_set: i64,
-    pub(super) images: Option<i64>,
-    pub(super) source_commit: Option<i64>,
-    pub(super) manifest: Option<i64>,
-    pub(super) command: Option<i64>,
-    pub(super) initiated_by: Option<i64>,
-    pub(super) flags: i64,
-    pub(super) observed_from: Option<i64>,
+    pub(super) details: Details,
     pub(super) clusters: i64,
     pub(super) position: i64,
 }
@@ -55,56 +58,54 @@ impl Row {
             started_at: rollout.started_at,
             finished_at: outcome.finished_at,
             artifact_set,
-            images: rollout.images,
-            source_commit: rollout.source_commit,
-            manifest: rollout.manifest,
-            command: rollout.command,
-            initiated_by: rollout.initiated_by,
-            flags: rollout.flags,
-            observed_from: rollout.observed_from,
+            details: rollout.details,
             clusters: i64::try_from(rollout.clusters.len()).unwrap_or(i64::MAX),
             position: rollout.position,
         }
     }
 
-    /// Reads the columns in the order of the fields, which begin at `first`.
-    pub(super) fn read(row: &SqlRow<'_>, first: usize) -> rusqlite::Result<Self> {
+    /// Reads a row that begins with [`columns`].
+    pub(super) fn read(row: &SqlRow<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
-            target: row.get(first)?,
-            rollout: row.get(first + 1)?,
-            status: row.get(first + 2)?,
-            class: row.get(first + 3)?,
-            at: row.get(first + 4)?,
-            key: row.get(first + 5)?,
-            until_at: row.get(first + 6)?,
-            ended: row.get(first + 7)?,
-            ended_by: row.get(first + 8)?,
-            replaces: row.get(first + 9)?,
-            started_at: row.get(first + 10)?,
-            finished_at: row.get(first + 11)?,
-            artifact_set: row.get(first + 12)?,
-            images: row.get(first + 13)?,
-            source_commit: row.get(first + 14)?,
-            manifest: row.get(first + 15)?,
-            command: row.get(first + 16)?,
-            initiated_by: row.get(first + 17)?,
-            flags: row.get(first + 18)?,
-            observed_from: row.get(first + 19)?,
-            clusters: row.get(first + 20)?,
-            position: row.get(first + 21)?,
+            target: row.get(0)?,
+            rollout: row.get(1)?,
+            status: row.get(2)?,
+            class: row.get(3)?,
+            at: row.get(4)?,
+            key: row.get(5)?,
+            until_at: row.get(6)?,
+            ended: row.get(7)?,
+            ended_by: row.get(8)?,
+            replaces: row.get(9)?,
+            started_at: row.get(10)?,
+            finished_at: row.get(11)?,
+            artifact_set: row.get(12)?,
+            details: details(row, 13)?,
+            clusters: row.get(20)?,
+            position: row.get(21)?,
         })
     }
 }
 
+/// Reads details, whose columns begin at `first`.
+fn details(row: &SqlRow<'_>, first: usize) -> rusqlite::Result<Details> {
+    Ok(Details {
+        images: row.get(first)?,
+        source_commit: row.get(first + 1)?,
+        manifest: row.get(first + 2)?,
+        command: row.get(first + 3)?,
+        initiated_by: row.get(first + 4)?,
+        flags: row.get(first + 5)?,
+        observed_from: row.get(first + 6)?,
+    })
+}
+
 /// Writes what is known of a rollout from `position` on, unless it is what was known before. Returns whether it was not.
 pub(super) fn write(tx: &Connection, position: i64, row: &Row) -> Result<bool> {
-    let mut statement = tx.prepare_cached(
-        "SELECT target, rollout, status, class, at, key, until_at, ended, ended_by, replaces, started_at, finished_at, \
-         artifact_set, images, source_commit, manifest, command, initiated_by, flags, observed_from, clusters, position, \
-         id FROM deployment WHERE rollout = ?1 AND known_to = ?2",
-    )?;
+    let mut statement =
+        tx.prepare_cached(concat!("SELECT ", columns!(), ", id FROM deployment WHERE rollout = ?1 AND known_to = ?2"))?;
     let current: Option<(Row, i64)> = statement
-        .query_row(params![row.rollout, CURRENT], |found| Ok((Row::read(found, 0)?, found.get(22)?)))
+        .query_row(params![row.rollout, CURRENT], |found| Ok((Row::read(found)?, found.get(22)?)))
         .optional()?;
     match current {
         Some((current, _)) if current == *row => return Ok(false),
@@ -113,12 +114,12 @@ pub(super) fn write(tx: &Connection, position: i64, row: &Row) -> Result<bool> {
         }
         None => {}
     }
-    tx.prepare_cached(
-        "INSERT INTO deployment (target, rollout, status, class, at, key, until_at, ended, ended_by, replaces, started_at, \
-         finished_at, artifact_set, images, source_commit, manifest, command, initiated_by, flags, observed_from, \
-         clusters, position, known_from, known_to) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, \
-         ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24)",
-    )?
+    tx.prepare_cached(concat!(
+        "INSERT INTO deployment (",
+        columns!(),
+        ", known_from, known_to) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, \
+         ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24)"
+    ))?
     .execute(params![
         row.target,
         row.rollout,
@@ -133,13 +134,13 @@ pub(super) fn write(tx: &Connection, position: i64, row: &Row) -> Result<bool> {
         row.started_at,
         row.finished_at,
         row.artifact_set,
-        row.images,
-        row.source_commit,
-        row.manifest,
-        row.command,
-        row.initiated_by,
-        row.flags,
-        row.observed_from,
+        row.details.images,
+        row.details.source_commit,
+        row.details.manifest,
+        row.details.command,
+        row.details.initiated_by,
+        row.details.flags,
+        row.details.observed_from,
         row.clusters,
         row.position,
         position,
@@ -167,13 +168,7 @@ pub(super) fn facts(tx: &Connection, rollout: i64) -> Result<Vec<Fact>> {
             cluster: row.get(5)?,
             effective: row.get(6)?,
             artifact_set: row.get(7)?,
-            images: row.get(8)?,
-            source_commit: row.get(9)?,
-            manifest: row.get(10)?,
-            command: row.get(11)?,
-            initiated_by: row.get(12)?,
-            flags: row.get(13)?,
-            observed_from: row.get(14)?,
+            details: details(row, 8)?,
         });
     }
     Ok(facts)
@@ -196,13 +191,13 @@ pub(super) fn keep(tx: &Connection, rollout: i64, fact: &Fact) -> Result<()> {
         fact.cluster,
         fact.effective,
         fact.artifact_set,
-        fact.images,
-        fact.source_commit,
-        fact.manifest,
-        fact.command,
-        fact.initiated_by,
-        fact.flags,
-        fact.observed_from,
+        fact.details.images,
+        fact.details.source_commit,
+        fact.details.manifest,
+        fact.details.command,
+        fact.details.initiated_by,
+        fact.details.flags,
+        fact.details.observed_from,
     ])?;
     Ok(())
 }

@@ -8,7 +8,7 @@ use super::super::deployment::{Class, Status};
 use super::super::registry::{About, Projection, Step};
 use super::super::{CURRENT, Error, Result};
 use super::{Count, Duration, LATE_MICROS, SECONDS};
-use crate::exposition::{Histogram, Native};
+use crate::exposition::{Histogram, Native, count};
 
 /// What names an observation: its kind, service and environment.
 type Place = (i64, String, String);
@@ -26,11 +26,8 @@ pub(super) struct Spread {
 
 impl Spread {
     fn observe(&mut self, micros: i64) {
-        self.counts.resize(SECONDS.len() + 1, 0);
         let seconds = seconds(micros);
-        if let Some(count) = self.counts.get_mut(SECONDS.partition_point(|bound| *bound < seconds)) {
-            *count += 1;
-        }
+        count(&mut self.counts, &SECONDS, seconds);
         self.native.observe(seconds);
         self.sum_micros += micros;
     }

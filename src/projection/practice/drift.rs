@@ -2,6 +2,7 @@
 
 use rusqlite::{OptionalExtension, params};
 
+use super::super::deployment::target_of;
 use super::super::{Basis, Result, Snapshot, instant};
 use crate::event::target::{DriftCause, DriftEnd};
 use crate::event::{Data, Timestamp};
@@ -138,7 +139,7 @@ fn episode(snapshot: &Snapshot<'_>, basis: &Basis, opened: &Opened) -> Result<Ep
     let position = opened.position.unsigned_abs();
     let event = snapshot.event(position)?;
     let stream = event.stream();
-    let (environment, service) = super::target_of(stream).unwrap_or_default();
+    let (environment, service) = target_of(stream).unwrap_or_default();
     let (cause, told, between) = match &event.data {
         Data::DriftOpened(drift) => (drift.cause, drift.suspect.as_ref(), drift.observed_between.as_ref()),
         _ => (DriftCause::Unknown, None, None),

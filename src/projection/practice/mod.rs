@@ -29,8 +29,3 @@ pub const ABOUT: About = About {
     ],
     needs: &[],
 };
-
-/// Environment and service of a target's stream.
-fn target_of(stream: &str) -> Option<(&str, &str)> {
-    stream.strip_prefix("target/")?.split_once('/')
-}
