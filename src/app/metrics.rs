@@ -120,8 +120,7 @@ fn summed(family: &mut Family, samples: impl Iterator<Item = (Labels, u64)>) {
 }
 
 fn deployments(told: &Told) -> Family {
-    let help =
-        "Rollouts that ended, counted when recorded and never taken back; plimsoll_dora_* and the API have the truth.";
+    let help = "Rollouts that ended, counted when recorded and never taken back; the API has the truth.";
     let mut family = Family::new(Kind::Counter, "plimsoll_deployments", help);
     let sample = |counted: &Counted| {
         let (class, outcome) = counted.detail.split_once(' ').unwrap_or(("none", &counted.detail));
