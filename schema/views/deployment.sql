@@ -23,6 +23,7 @@ CREATE TABLE rollout (
     effect_key INTEGER,
     UNIQUE (target, name)
 );
+CREATE INDEX rollout_name ON rollout (name);
 CREATE INDEX rollout_order ON rollout (target, effect_at, effect_key) WHERE effect_at NOT NULL;
 
 -- What was said of a rollout.

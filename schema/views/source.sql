@@ -29,6 +29,7 @@ CREATE TABLE commit_fact (
     message            TEXT,
     PRIMARY KEY (commit_id, key)
 ) WITHOUT ROWID;
+CREATE INDEX commit_fact_picked ON commit_fact (cherry_picked_from) WHERE cherry_picked_from NOT NULL;
 
 CREATE TABLE commit_parent (
     child    INTEGER NOT NULL,

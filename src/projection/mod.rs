@@ -8,8 +8,10 @@
 pub mod artifact;
 mod compare;
 pub mod deployment;
+pub mod dora;
 mod error;
 mod event;
+pub mod incident;
 pub mod meter;
 mod names;
 pub mod practice;

@@ -77,6 +77,10 @@ pub struct Changes {
     pub deployments: Vec<(i64, i64)>,
     /// Incidents (`name.id` of the stream) that changed.
     pub incidents: Vec<i64>,
+    /// Changes that have a lead time for the first time: target, and seconds.
+    pub lead_times: Vec<(i64, i64)>,
+    /// Failed deployments that are known to have recovered for the first time: target, and microseconds.
+    pub recoveries: Vec<(i64, i64)>,
 }
 
 impl Changes {
@@ -85,6 +89,8 @@ impl Changes {
         self.artifacts.clear();
         self.deployments.clear();
         self.incidents.clear();
+        self.lead_times.clear();
+        self.recoveries.clear();
     }
 }
 
@@ -116,6 +122,8 @@ pub fn all() -> Vec<Box<dyn Projection>> {
         Box::new(super::source::Sources::default()),
         Box::new(super::artifact::Artifacts),
         Box::new(super::deployment::Deployments::default()),
+        Box::new(super::incident::Incidents),
+        Box::new(super::dora::Dora),
         Box::new(super::practice::Practice::default()),
         Box::new(super::meter::Meters::default()),
     ]

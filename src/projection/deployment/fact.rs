@@ -24,7 +24,7 @@ impl Kind {
 /// The deployer began by itself.
 pub(super) const AUTOMATED: i64 = 1;
 /// It was declared an urgent repair.
-pub(super) const HOTFIX: i64 = 2;
+pub(in super::super) const HOTFIX: i64 = 2;
 /// The deployer tries again: the attempt failed, not the rollout.
 pub(super) const RETRIES: i64 = 4;
 /// The source told success without a result of its own.

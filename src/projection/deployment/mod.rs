@@ -11,6 +11,7 @@ mod store;
 mod tier;
 mod walk;
 
+pub(super) use fact::HOTFIX;
 pub use fact::RunningImage;
 pub use fold::Deployments;
 pub(super) use fold::target_of;
