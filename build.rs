@@ -7,6 +7,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "plimsoll/v1/ledger.proto",
         "plimsoll/v1/basis.proto",
         "plimsoll/v1/environment.proto",
+        "plimsoll/v1/metrics.proto",
         "plimsoll/bench/v1/bench.proto",
     ];
     for file in files {
@@ -17,6 +18,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     std::fs::write(out.join("plimsoll.bin"), prost::Message::encode_to_vec(&descriptors))?;
     tonic_prost_build::configure()
         .bytes(".plimsoll")
+        // The same answer is the same bytes.
+        .btree_map(".plimsoll.v1")
         .boxed(".plimsoll.v1.Event.envelope")
         .compile_well_known_types(true)
         // Ours can be printed as JSON.

@@ -113,7 +113,7 @@ fn repository(stream: &str) -> Option<String> {
     filter(path)
 }
 
-fn revision(origin: Origin) -> pb::Revision {
+pub(super) fn revision(origin: Origin) -> pb::Revision {
     pb::Revision { repository: repository(&origin.repository), revision: origin.revision }
 }
 

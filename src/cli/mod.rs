@@ -2,6 +2,7 @@
 
 mod access;
 mod bench;
+mod dora;
 mod drift;
 mod environment;
 mod evidence;
@@ -119,6 +120,10 @@ enum Command {
     Deployments(environment::Deployments),
     /// Times in which what ran differed from what should have run
     Drift(drift::Drift),
+    /// The DORA figures and MTTR: how well software is delivered
+    Dora(Box<dora::Dora>),
+    /// The deployments, changes and incidents behind a figure
+    Explain(Box<dora::Explain>),
     /// Environments and the services in them
     Targets(environment::Targets),
     /// Derive the views anew from the log
@@ -185,6 +190,8 @@ async fn dispatch(cli: Cli) -> Result<Outcome, Exit> {
         Command::Env(args) => Box::pin(environment::env(&settings, args)).await,
         Command::Deployments(args) => Box::pin(environment::deployments(&settings, args)).await,
         Command::Drift(args) => Box::pin(drift::drift(&settings, args)).await,
+        Command::Dora(args) => Box::pin(dora::dora(&settings, *args)).await,
+        Command::Explain(args) => Box::pin(dora::explain(&settings, *args)).await,
         Command::Targets(args) => Box::pin(environment::targets(&settings, args)).await,
         Command::Rebuild(args) => environment::rebuild(&settings, args).await,
         Command::Verify(args) => verify::verify(&settings, args).await,

@@ -160,6 +160,14 @@ impl Snapshot<'_> {
         super::names::find(self.connection, text)
     }
 
+    /// The pseudonym of somebody; none where there is none.
+    ///
+    /// # Errors
+    /// `Ledger`.
+    pub fn pseudonym(&self, identity: &str) -> Result<Option<String>> {
+        Ok(self.ledger.engine().subject_of(identity)?.map(|row| row.id.to_string()))
+    }
+
     /// Who is behind a pseudonym; none once it was erased.
     ///
     /// # Errors

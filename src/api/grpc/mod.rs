@@ -5,6 +5,7 @@ mod drift;
 mod environment;
 mod evidence;
 mod floor;
+mod metrics;
 mod read;
 
 use std::pin::Pin;
@@ -17,6 +18,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 pub use environment::EnvironmentApi;
 pub use floor::FloorBench;
+pub use metrics::MetricsApi;
 
 use super::convert::{event_to_proto, key_of, receipt_to_proto};
 use super::proto::v1 as pb;

@@ -169,30 +169,20 @@ pub struct Figures {
 const SECOND: i64 = 1_000_000;
 const DAY_SECONDS: f64 = 86_400.0;
 
-/// The figures of those targets of the material that `chosen` picks, in a window that lies within what was gathered.
-/// Days and weeks are those of `zone`.
+/// The figures of the material in a window that lies within what was gathered. Days and weeks are those of `zone`.
 #[must_use]
-pub fn figures(material: &Material, window: &Range<i64>, zone: Tz, chosen: &dyn Fn(usize) -> bool) -> Figures {
-    let deliveries: Vec<&Delivery> =
-        material.deliveries.iter().filter(|it| chosen(it.target) && window.contains(&it.finished_at)).collect();
-    let changes = material.changes.iter().filter(|it| chosen(it.target) && window.contains(&it.finished_at));
-    let mended = material.mended.iter().filter(|it| chosen(it.target));
-    let incidents = material.incidents.iter().filter(|it| match it.targets.is_empty() {
-        true => (0..material.targets.len()).all(chosen),
-        false => it.targets.iter().any(|target| chosen(*target)),
-    });
-    let existed = material
-        .first_effect
-        .iter()
-        .enumerate()
-        .any(|(n, first)| chosen(n) && first.is_some_and(|first| first < window.start));
+pub fn figures(material: &Material, window: &Range<i64>, zone: Tz) -> Figures {
+    let within = |at: i64| window.contains(&at);
+    let deliveries: Vec<&Delivery> = material.deliveries.iter().filter(|it| within(it.finished_at)).collect();
+    let changes = material.changes.iter().filter(|it| within(it.finished_at));
+    let existed = material.first_effect.iter().flatten().any(|first| *first < window.start);
     Figures {
         frequency: frequency(&deliveries, window, zone, existed),
         lead_time: lead_time(changes, &deliveries),
         failure_rate: failure_rate(&deliveries, material.inferred),
-        recovery: recovery(mended, window),
+        recovery: recovery(&material.mended, window),
         rework: rework(&deliveries),
-        restore: restore(incidents, window),
+        restore: restore(&material.incidents, window),
     }
 }
 
@@ -284,11 +274,11 @@ fn rework(deliveries: &[&Delivery]) -> ReworkRate {
     ReworkRate { n: count(effective()), rework: count(effective().filter(|it| it.rework())) }
 }
 
-fn recovery<'a>(mended: impl Iterator<Item = &'a Mended>, window: &Range<i64>) -> Recovery {
+fn recovery(mended: &[Mended], window: &Range<i64>) -> Recovery {
     let (mut samples, mut open) = (Vec::new(), Vec::new());
     for one in mended {
         match one.recovered_at {
-            Some(at) if window.contains(&at) => samples.push((at - one.finished_at).max(0) / SECOND),
+            Some(at) if window.contains(&at) => samples.extend(one.seconds()),
             None if one.finished_at < window.end => open.push(one.finished_at),
             _ => {}
         }
@@ -297,20 +287,14 @@ fn recovery<'a>(mended: impl Iterator<Item = &'a Mended>, window: &Range<i64>) -
     Recovery { times: Durations::of(samples), open }
 }
 
-fn restore<'a>(incidents: impl Iterator<Item = &'a Incident>, window: &Range<i64>) -> Restore {
+fn restore(incidents: &[Incident], window: &Range<i64>) -> Restore {
     let (mut samples, mut open, mut excluded) = (Vec::new(), Vec::new(), BTreeMap::new());
     for incident in incidents {
         let over = incident.resolved_at.is_some_and(|at| window.contains(&at));
-        let reason = match (incident.duplicate, incident.targets.is_empty(), incident.started_at) {
-            (true, ..) => Some("duplicate"),
-            (_, true, _) => Some("no_target"),
-            (.., None) => Some("no_start"),
-            _ => None,
-        };
-        match (reason, incident.started_at, incident.resolved_at) {
-            (Some(reason), ..) if over => *excluded.entry(reason).or_default() += 1,
-            (None, Some(from), Some(to)) if over => samples.push((to - from).max(0) / SECOND),
-            (None, Some(from), None) if from < window.end => open.push(from),
+        match (incident.reason(), incident.started_at) {
+            (Some(reason), _) if over => *excluded.entry(reason).or_default() += 1,
+            (None, Some(_)) if over => samples.extend(incident.seconds()),
+            (None, Some(from)) if incident.resolved_at.is_none() && from < window.end => open.push(from),
             _ => {}
         }
     }

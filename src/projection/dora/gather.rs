@@ -9,6 +9,8 @@ use super::super::{Basis, Error, Result, Snapshot, incident, names};
 use super::outcome;
 use super::{Reason, deployed};
 
+const SECOND: i64 = 1_000_000;
+
 /// Which targets are asked about.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Selection {
@@ -157,6 +159,14 @@ pub struct Mended {
     pub recovered_at: Option<i64>,
 }
 
+impl Mended {
+    /// How long it took.
+    #[must_use]
+    pub fn seconds(&self) -> Option<i64> {
+        self.recovered_at.map(|at| (at - self.finished_at).max(0) / SECOND)
+    }
+}
+
 /// An incident that was over in the window, or lasts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Incident {
@@ -173,6 +183,25 @@ pub struct Incident {
     pub external: bool,
     /// The last event that was said of it.
     pub position: u64,
+}
+
+impl Incident {
+    /// How long it took.
+    #[must_use]
+    pub fn seconds(&self) -> Option<i64> {
+        self.started_at.zip(self.resolved_at).map(|(from, to)| (to - from).max(0) / SECOND)
+    }
+
+    /// Why it gives no sample, though it is over.
+    #[must_use]
+    pub fn reason(&self) -> Option<&'static str> {
+        match self.started_at {
+            _ if self.duplicate => Some("duplicate"),
+            _ if self.targets.is_empty() => Some("no_target"),
+            None => Some("no_start"),
+            Some(_) => None,
+        }
+    }
 }
 
 /// What figures are made of.
@@ -194,6 +223,62 @@ pub struct Material {
     pub incidents: Vec<Incident>,
     /// Whether failures were inferred, too.
     pub inferred: bool,
+}
+
+impl Material {
+    fn empty(window: std::ops::Range<i64>, inferred: bool) -> Self {
+        Self {
+            targets: Vec::new(),
+            window,
+            first_effect: Vec::new(),
+            deliveries: Vec::new(),
+            changes: Vec::new(),
+            mended: Vec::new(),
+            incidents: Vec::new(),
+            inferred,
+        }
+    }
+
+    /// The same in parts: of the targets of each key. Incidents of several targets are in the part of each.
+    #[must_use]
+    pub fn split<K: Ord + Clone>(&self, key: impl Fn(&Target) -> K) -> BTreeMap<K, Self> {
+        let mut parts: BTreeMap<K, Self> = BTreeMap::new();
+        // The key of each target, and its index there.
+        let mut places: Vec<(K, usize)> = Vec::with_capacity(self.targets.len());
+        for (n, target) in self.targets.iter().enumerate() {
+            let key = key(target);
+            let empty = || Self::empty(self.window.clone(), self.inferred);
+            let part = parts.entry(key.clone()).or_insert_with(empty);
+            places.push((key, part.targets.len()));
+            part.targets.push(target.clone());
+            part.first_effect.push(self.first_effect.get(n).copied().flatten());
+        }
+        let mut place = |n: usize, put: &mut dyn FnMut(&mut Self, usize)| {
+            if let Some((part, target)) = places.get(n).and_then(|(key, n)| Some((parts.get_mut(key)?, *n))) {
+                put(part, target);
+            }
+        };
+        for it in &self.deliveries {
+            place(it.target, &mut |part, target| part.deliveries.push(Delivery { target, ..*it }));
+        }
+        for it in &self.changes {
+            place(it.target, &mut |part, target| part.changes.push(Change { target, ..*it }));
+        }
+        for it in &self.mended {
+            place(it.target, &mut |part, target| part.mended.push(Mended { target, ..*it }));
+        }
+        for it in &self.incidents {
+            for n in &it.targets {
+                place(*n, &mut |part, target| match part.incidents.last_mut() {
+                    Some(last) if last.incident == it.incident => {
+                        last.targets.insert(target);
+                    }
+                    _ => part.incidents.push(Incident { targets: BTreeSet::from([target]), ..it.clone() }),
+                });
+            }
+        }
+        parts
+    }
 }
 
 /// The targets of a selection.
@@ -253,16 +338,8 @@ pub fn gather(
     everything: bool,
 ) -> Result<Material> {
     let gathering = Gathering { connection: snapshot.connection, known: basis.known(), question };
-    let mut material = Material {
-        window: question.window.clone(),
-        first_effect: Vec::with_capacity(targets.len()),
-        deliveries: Vec::new(),
-        changes: Vec::new(),
-        mended: Vec::new(),
-        incidents: Vec::new(),
-        inferred: question.inferred_within.is_some(),
-        targets,
-    };
+    let mut material = Material::empty(question.window.clone(), question.inferred_within.is_some());
+    material.targets = targets;
     let automation = question.automation.iter().map(|person| names::find(snapshot.connection, person));
     let automation: BTreeSet<i64> = automation.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect();
     for (n, target) in material.targets.iter().enumerate() {

@@ -4,8 +4,10 @@
 //! became of deployments (`outcome`); both are derived rows. A question gathers the rows of its targets and its window
 //! (`gather`), and pure code makes figures of them (`figures`).
 
+mod calendar;
 mod claim;
 mod deployed;
+mod explain;
 mod figures;
 mod fold;
 mod gather;
@@ -14,6 +16,8 @@ mod owner;
 mod sample;
 mod variant;
 
+pub use calendar::{Bucket, buckets};
+pub use explain::{About as ItemAbout, Figure, Item, Why, commit_of, explain};
 pub use figures::{
     Durations, FailureRate, Figures, Frequency, Inferred, LeadTime, Links, Recovery, Restore, ReworkRate, figures,
 };
