@@ -8,7 +8,7 @@ use crate::exposition::{Family, Histogram, Kind, Labels, Sample, Value};
 use crate::ledger::{Ledger, Reading};
 use crate::projection::deployment::tier;
 use crate::projection::meter::{self, Count, Counted, Duration, EventCount, Observed};
-use crate::projection::{Result, Snapshot, Status};
+use crate::projection::{Error, Result, Snapshot, Status};
 
 /// Services that have series of their own; the others share those of `_other`.
 pub const SERVICES_MAX: usize = 500;
@@ -31,11 +31,13 @@ struct Told {
     counted: Vec<(Count, Vec<Counted>)>,
     observed: Vec<(Duration, Vec<Observed>)>,
     successes: Vec<(String, String, Timestamp)>,
+    /// The DORA figures.
+    figures: Vec<Family>,
 }
 
 /// Which names have series of their own.
 #[derive(Debug, Default)]
-struct Budget {
+pub(super) struct Budget {
     kept: HashSet<String>,
     dropped: u64,
 }
@@ -56,7 +58,7 @@ impl Budget {
         budget
     }
 
-    fn name(&self, name: &str) -> String {
+    pub(super) fn name(&self, name: &str) -> String {
         if self.kept.contains(name) { name } else { OTHER }.to_owned()
     }
 }
@@ -67,7 +69,9 @@ impl Budget {
 /// `Database`, `Stopped`, `Rebuilding`: then the figures are not to be had, and [`of_ledger`] alone is.
 pub async fn of_views(views: &Views) -> Result<Vec<Family>> {
     let head = views.ledger().head().size;
-    let told = views.query(0, tell).await?;
+    let now = views.ledger().clock().now().micros();
+    let mut told = views.query(0, move |snapshot| tell(snapshot, now)).await?;
+    let figures = std::mem::take(&mut told.figures);
     let mut families = vec![deployments(&told), successes(&told)];
     families.extend(incidents(&told));
     families.extend(events(&told));
@@ -80,18 +84,25 @@ pub async fn of_views(views: &Views) -> Result<Vec<Family>> {
     );
     dropped.add(Vec::new(), told.services.dropped);
     families.push(dropped);
+    families.extend(figures);
     Ok(families)
 }
 
-fn tell(snapshot: &Snapshot<'_>) -> Result<Told> {
+fn tell(snapshot: &Snapshot<'_>, now: i64) -> Result<Told> {
     snapshot.basis(None, &[&crate::projection::deployment::ABOUT, &meter::ABOUT])?;
     let kinds = [Count::Deployments, Count::IncidentsOpened, Count::IncidentsResolved];
     let durations =
         [Duration::ChangeLeadTime, Duration::Deployment, Duration::DeploymentRecovery, Duration::IncidentRestore];
+    let services = Budget::new(crate::projection::deployment::services(snapshot)?.into_iter(), SERVICES_MAX);
     Ok(Told {
+        figures: match super::dora::families(snapshot, now, &services) {
+            // The rest goes on without them; `plimsoll_projection_stopped` tells.
+            Err(Error::Stopped { .. } | Error::Rebuilding { .. }) => Vec::new(),
+            figures => figures?,
+        },
+        services,
         size: snapshot.size(),
         statuses: snapshot.statuses()?,
-        services: Budget::new(crate::projection::deployment::services(snapshot)?.into_iter(), SERVICES_MAX),
         events: meter::event_counts(snapshot)?,
         counted: kinds.into_iter().map(|kind| Ok((kind, meter::counted(snapshot, kind)?))).collect::<Result<_>>()?,
         observed: durations

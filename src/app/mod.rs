@@ -1,5 +1,6 @@
 //! The service behind every door: what a door hands in becomes drafts here, and what must happen by itself happens here.
 
+mod dora;
 mod draft;
 mod keeper;
 pub mod metrics;

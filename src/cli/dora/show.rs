@@ -42,6 +42,10 @@ fn notes(notes: impl IntoIterator<Item = Option<String>>) -> String {
     notes.into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
+fn targets(n: u32) -> String {
+    if n == 1 { "1 target".to_owned() } else { format!("{n} targets") }
+}
+
 /// The whole window as a slice of itself.
 fn whole(answer: &pb::GetDoraResponse) -> pb::DoraSlice {
     pb::DoraSlice {
@@ -63,8 +67,8 @@ pub(super) fn report(answer: &pb::GetDoraResponse) -> String {
     let known = answer.basis.unwrap_or_default().known_at;
     let settled = if answer.settled { "settled" } else { "not settled yet: late facts may move it" };
     let mut text = format!(
-        "{} targets, from {} to {} ({}), known at {known}, {settled}\n",
-        answer.targets,
+        "{}, from {} to {} ({}), known at {known}, {settled}\n",
+        targets(answer.targets),
         short(answer.from),
         short(answer.to),
         answer.zone,
@@ -94,7 +98,12 @@ fn figures(slice: &pb::DoraSlice) -> comfy_table::Table {
         "-".to_owned(),
         "-".to_owned(),
         "-".to_owned(),
-        notes([gap, weekly, some(frequency.redeploys, "redeploys"), some(frequency.without_effect, "without effect")]),
+        notes([
+            gap,
+            weekly,
+            some(frequency.redeploys, "more of what ran already"),
+            some(frequency.without_effect, "without effect"),
+        ]),
     ]);
     table.add_row([
         "change lead time".to_owned(),
@@ -207,7 +216,8 @@ const BAR: u16 = 48;
 
 /// A figure over time, as bars. A part of the window of which nothing is known has none, and a dash.
 pub(super) fn plot(answer: &pb::GetDoraResponse, figure: Figure) -> String {
-    let mut text = format!("{}, {} targets ({})\n", figure.as_str().replace('_', " "), answer.targets, answer.zone);
+    let of = targets(answer.targets);
+    let mut text = format!("{}, {of} ({})\n", figure.as_str().replace('_', " "), answer.zone);
     let values: Vec<_> = answer.slices.iter().map(|slice| (slice, value(slice, figure))).collect();
     let longest = values.iter().filter_map(|(_, value)| value.as_ref()).map(|(length, _)| *length).fold(0.0, f64::max);
     for (slice, value) in values {

@@ -405,7 +405,10 @@ impl Gathering<'_> {
                 Some(seconds) => Ok(seconds),
                 None => Err(reason(row.get(4)?)?),
             };
-            let by_automation = !automation.is_empty()
+            // What is no change anyway is not left out because of its author.
+            let is_change = !matches!(told, Err(Reason::Merge | Reason::Replaced));
+            let by_automation = is_change
+                && !automation.is_empty()
                 && row.get::<_, Option<i64>>(5)?.is_some_and(|author| automation.contains(&author));
             found.push(Change {
                 target: n,

@@ -8,8 +8,8 @@ mod query;
 mod state;
 
 pub use fold::Incidents;
-pub(super) use query::before;
 pub use query::{Incident, Reference, incident, links, resolved};
+pub(super) use query::{before, is_first};
 pub use state::Sort;
 
 use super::About;

@@ -84,6 +84,17 @@ pub(in super::super) fn before(connection: &Connection, incident: i64, position:
     rows.next()?.map(|row| read(connection, row)).transpose()
 }
 
+/// Whether the event at this position is the first that was known of an incident, and the first by which it was over.
+///
+/// # Errors
+/// `Database`.
+pub(in super::super) fn is_first(connection: &Connection, incident: i64, position: i64) -> Result<(bool, bool)> {
+    let mut statement = connection
+        .prepare_cached("SELECT count(*), count(resolved_at) FROM incident WHERE incident = ?1 AND known_from < ?2")?;
+    let (known, over): (i64, i64) = statement.query_row([incident, position], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok((known == 0, over == 0))
+}
+
 /// Incidents that ended in the time from `from` to before `to`, by their end.
 ///
 /// # Errors

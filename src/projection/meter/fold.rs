@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::super::deployment::{Class, Status};
+use super::super::deployment::{Class, Status, target_of};
 use super::super::registry::{About, Projection, Step};
-use super::super::{CURRENT, Error, Result};
+use super::super::{CURRENT, Error, Result, incident, names};
 use super::{Count, Duration, LATE_MICROS, SECONDS};
 use crate::exposition::{Histogram, Native, count};
 
@@ -68,6 +68,17 @@ impl Projection for Meters {
         for (target, rollout) in changed {
             self.ended(step, target, rollout)?;
         }
+        for (target, seconds) in step.changes.lead_times.clone() {
+            let (service, environment) = place(step.tx, target)?;
+            self.observe(step, Duration::ChangeLeadTime, (&service, &environment), seconds * 1_000_000)?;
+        }
+        for (target, micros) in step.changes.recoveries.clone() {
+            let (service, environment) = place(step.tx, target)?;
+            self.observe(step, Duration::DeploymentRecovery, (&service, &environment), micros)?;
+        }
+        for incident in step.changes.incidents.clone() {
+            self.trouble(step, incident)?;
+        }
         Ok(())
     }
 
@@ -127,6 +138,38 @@ impl Meters {
         Ok(())
     }
 
+    /// Counts an incident when it is first known, and when it is first known to be over; in each target that it is said to
+    /// be about then.
+    fn trouble(&mut self, step: &Step<'_>, number: i64) -> Result<()> {
+        let position = step.event.position;
+        let Some(now) = incident::incident(step.tx, number, position + 1)? else { return Ok(()) };
+        if now.maintenance || now.duplicate {
+            return Ok(());
+        }
+        let severity = now.severity.map(|severity| names::text(step.tx, severity)).transpose()?.unwrap_or_default();
+        let nowhere = [(String::new(), String::new())];
+        let targets: Vec<_> = now
+            .targets
+            .iter()
+            .filter_map(|stream| target_of(stream))
+            .map(|(environment, service)| (service.to_owned(), environment.to_owned()))
+            .collect();
+        let targets = if targets.is_empty() { nowhere.to_vec() } else { targets };
+        let (opened, resolved) = incident::is_first(step.tx, number, position)?;
+        for (service, environment) in targets {
+            let key = |what: Count| (what as i64, service.clone(), environment.clone(), severity.clone());
+            if opened {
+                *self.counted.entry(key(Count::IncidentsOpened)).or_default() += 1;
+            }
+            let Some(over) = now.resolved_at.filter(|_| resolved) else { continue };
+            *self.counted.entry(key(Count::IncidentsResolved)).or_default() += 1;
+            if let Some(from) = now.started_at {
+                self.observe(step, Duration::IncidentRestore, (&service, &environment), over - from)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Takes an observation in, of so many microseconds.
     fn observe(
         &mut self,
@@ -155,4 +198,10 @@ impl Meters {
         }
         Ok(())
     }
+}
+
+/// Service and environment of a target.
+fn place(tx: &Connection, target: i64) -> Result<(String, String)> {
+    let mut statement = tx.prepare_cached("SELECT service, environment FROM target WHERE id = ?1")?;
+    Ok(statement.query_row([target], |row| Ok((row.get(0)?, row.get(1)?)))?)
 }

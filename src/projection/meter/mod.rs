@@ -14,10 +14,10 @@ use super::About;
 /// What this projection is.
 pub const ABOUT: About = About {
     name: "meter",
-    version: 1,
+    version: 2,
     schema: include_str!("../../../schema/views/meter.sql"),
     tables: &["event_count", "counted", "observed"],
-    needs: &["deployment"],
+    needs: &["deployment", "incident", "dora"],
 };
 
 /// Upper bounds of durations, in seconds (DORA.md, "Exposition").
