@@ -140,7 +140,7 @@ pub(super) struct Dora {
     /// How to print
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
-    /// Draw a figure over time [default: deployment_frequency by week]
+    /// Draw a figure over time [default: how often, by week]
     #[arg(long, value_enum, num_args = 0..=1, default_missing_value = "deployment_frequency", value_name = "FIGURE")]
     plot: Option<Figure>,
 }

@@ -81,83 +81,53 @@ pub(super) fn report(answer: &pb::GetDoraResponse) -> String {
     text + &gap_lines(&answer.gaps)
 }
 
+/// A row of a figure that has no times.
+fn plain(name: &str, n: String, value: String, note: String) -> [String; 7] {
+    let none = || "-".to_owned();
+    [name.to_owned(), n, value, none(), none(), none(), note]
+}
+
+/// A row of a figure of times.
+fn timed(name: &str, n: u64, value: Option<i64>, times: [Option<i64>; 3], note: String) -> [String; 7] {
+    let [p50, p90, mean] = times.map(lasted);
+    [name.to_owned(), n.to_string(), lasted(value), p50, p90, mean, note]
+}
+
 fn figures(slice: &pb::DoraSlice) -> comfy_table::Table {
     let mut table = table(&["FIGURE", "N", "VALUE", "P50", "P90", "MEAN", "NOTE"]);
-    let frequency = slice.deployment_frequency.unwrap_or_default();
-    let (lead, rate) =
-        (slice.change_lead_time.clone().unwrap_or_default(), slice.change_failure_rate.unwrap_or_default());
-    let (recovery, rework) =
-        (slice.failed_deployment_recovery_time.unwrap_or_default(), slice.deployment_rework_rate.unwrap_or_default());
+    let often = slice.deployment_frequency.unwrap_or_default();
+    let lead = slice.change_lead_time.clone().unwrap_or_default();
+    let rate = slice.change_failure_rate.unwrap_or_default();
+    let recovery = slice.failed_deployment_recovery_time.unwrap_or_default();
+    let rework = slice.deployment_rework_rate.unwrap_or_default();
     let mttr = slice.mttr.clone().unwrap_or_default();
-    let gap = frequency.median_gap_seconds.map(|gap| format!("every {}", lasted(Some(gap))));
-    let weekly = frequency.median_days_per_week.map(|days| format!("on {days} days a week"));
-    table.add_row([
-        "deployment frequency".to_owned(),
-        number(frequency.n),
-        per_day(frequency.per_day),
-        "-".to_owned(),
-        "-".to_owned(),
-        "-".to_owned(),
-        notes([
-            gap,
-            weekly,
-            some(frequency.redeploys, "more of what ran already"),
-            some(frequency.without_effect, "without effect"),
-        ]),
+    let note = notes([
+        often.median_gap_seconds.map(|gap| format!("every {}", lasted(Some(gap)))),
+        often.median_days_per_week.map(|days| format!("on {days} days a week")),
+        some(often.redeploys, "more of what ran already"),
+        some(often.without_effect, "without effect"),
     ]);
-    table.add_row([
-        "change lead time".to_owned(),
-        lead.n.to_string(),
-        lasted(lead.p50_seconds),
-        lasted(lead.p50_seconds),
-        lasted(lead.p90_seconds),
-        lasted(lead.mean_seconds),
-        notes([excluded(&lead.excluded)]),
+    table.add_row(plain("deployment frequency", number(often.n), per_day(often.per_day), note));
+    let times = [lead.p50_seconds, lead.p90_seconds, lead.mean_seconds];
+    let note = notes([excluded(&lead.excluded)]);
+    table.add_row(timed("change lead time", lead.n, lead.p50_seconds, times, note));
+    let note = notes([
+        some(rate.failed, "failed"),
+        some(rate.by_incident, "by incident"),
+        some(rate.by_remediation, "by remediation"),
+        some(rate.by_rollback, "rolled back"),
+        some(rate.not_healthy, "never healthy"),
+        rate.inferred_failed.map(|n| format!("{n} more inferred ({})", percent(rate.inferred_ratio))),
     ]);
-    let inferred = rate.inferred_failed.map(|n| format!("{n} more inferred ({})", percent(rate.inferred_ratio)));
-    table.add_row([
-        "change failure rate".to_owned(),
-        rate.n.to_string(),
-        percent(rate.ratio),
-        "-".to_owned(),
-        "-".to_owned(),
-        "-".to_owned(),
-        notes([
-            some(rate.failed, "failed"),
-            some(rate.by_incident, "by incident"),
-            some(rate.by_remediation, "by remediation"),
-            some(rate.by_rollback, "rolled back"),
-            some(rate.not_healthy, "never healthy"),
-            inferred,
-        ]),
-    ]);
-    table.add_row([
-        "failed deployment recovery time".to_owned(),
-        recovery.n.to_string(),
-        lasted(recovery.p50_seconds),
-        lasted(recovery.p50_seconds),
-        lasted(recovery.p90_seconds),
-        lasted(recovery.mean_seconds),
-        notes([open(recovery.open, recovery.oldest_open_seconds)]),
-    ]);
-    table.add_row([
-        "deployment rework rate".to_owned(),
-        rework.n.to_string(),
-        percent(rework.ratio),
-        "-".to_owned(),
-        "-".to_owned(),
-        "-".to_owned(),
-        notes([some(rework.rework, "unplanned")]),
-    ]);
-    table.add_row([
-        "MTTR".to_owned(),
-        mttr.n.to_string(),
-        lasted(mttr.mean_seconds),
-        lasted(mttr.p50_seconds),
-        lasted(mttr.p90_seconds),
-        lasted(mttr.mean_seconds),
-        notes([open(mttr.open, mttr.oldest_open_seconds), excluded(&mttr.excluded)]),
-    ]);
+    table.add_row(plain("change failure rate", rate.n.to_string(), percent(rate.ratio), note));
+    let times = [recovery.p50_seconds, recovery.p90_seconds, recovery.mean_seconds];
+    let note = notes([open(recovery.open, recovery.oldest_open_seconds)]);
+    table.add_row(timed("failed deployment recovery time", recovery.n, recovery.p50_seconds, times, note));
+    let note = notes([some(rework.rework, "unplanned")]);
+    table.add_row(plain("deployment rework rate", rework.n.to_string(), percent(rework.ratio), note));
+    let times = [mttr.p50_seconds, mttr.p90_seconds, mttr.mean_seconds];
+    let note = notes([open(mttr.open, mttr.oldest_open_seconds), excluded(&mttr.excluded)]);
+    table.add_row(timed("MTTR", mttr.n, mttr.mean_seconds, times, note));
     table
 }
 

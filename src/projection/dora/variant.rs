@@ -1,6 +1,6 @@
 //! Lead time from other beginnings: one sample for each change (a pull request, a merge request) that a deployment brought.
 //!
-//! GitLab counts from when it was merged, DevLake from when its first commit was written. Of that, only commits count that
+//! GitLab counts from when it was merged, `DevLake` from when its first commit was written. Of that, only commits count that
 //! came with the deployment.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
