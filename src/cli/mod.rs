@@ -2,6 +2,7 @@
 
 mod access;
 mod bench;
+mod diff;
 mod drift;
 mod environment;
 mod evidence;
@@ -117,6 +118,8 @@ enum Command {
     Env(environment::Env),
     /// Deployments of a service to an environment, and attempts at them
     Deployments(environment::Deployments),
+    /// What differs between two instants of an environment, or between two environments
+    Diff(diff::Diff),
     /// Times in which what ran differed from what should have run
     Drift(drift::Drift),
     /// Environments and the services in them
@@ -184,6 +187,7 @@ async fn dispatch(cli: Cli) -> Result<Outcome, Exit> {
         Command::Receipt(args) => Box::pin(show::receipt(&settings, args)).await,
         Command::Env(args) => Box::pin(environment::env(&settings, args)).await,
         Command::Deployments(args) => Box::pin(environment::deployments(&settings, args)).await,
+        Command::Diff(args) => Box::pin(diff::diff(&settings, args)).await,
         Command::Drift(args) => Box::pin(drift::drift(&settings, args)).await,
         Command::Targets(args) => Box::pin(environment::targets(&settings, args)).await,
         Command::Rebuild(args) => environment::rebuild(&settings, args).await,

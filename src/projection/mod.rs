@@ -8,6 +8,7 @@
 pub mod artifact;
 mod compare;
 pub mod deployment;
+pub mod diff;
 mod error;
 mod event;
 pub mod meter;

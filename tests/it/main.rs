@@ -19,6 +19,7 @@ mod judges;
 mod kubernetes;
 mod ledger;
 mod model;
+mod practice;
 mod projection;
 mod properties;
 mod sources;

@@ -1,6 +1,7 @@
 //! The services of `plimsoll.v1`.
 
 mod append;
+mod diff;
 mod drift;
 mod environment;
 mod evidence;

@@ -15,6 +15,8 @@ pub use fact::RunningImage;
 pub use fold::Deployments;
 pub(super) use fold::target_of;
 pub use query::{Deployment, Gap, Origin, Target, deployments, gaps, services, state, target, targets};
+pub(super) use query::{deployment, live};
+pub(super) use store::Row;
 pub use tier::{Tier, tier};
 pub use walk::{Class, Ended, Status};
 

@@ -141,6 +141,19 @@ pub fn target(snapshot: &Snapshot<'_>, basis: &Basis, environment: &str, service
 /// # Errors
 /// `Database`, `Damaged`.
 pub fn state(snapshot: &Snapshot<'_>, basis: &Basis, target: &Target, at: Timestamp) -> Result<Option<Deployment>> {
+    live(snapshot, basis, target, at)?.map(|row| deployment(snapshot, row)).transpose()
+}
+
+/// The row of what ran in a target at an instant.
+///
+/// # Errors
+/// `Database`.
+pub(in super::super) fn live(
+    snapshot: &Snapshot<'_>,
+    basis: &Basis,
+    target: &Target,
+    at: Timestamp,
+) -> Result<Option<Row>> {
     let mut statement = snapshot.connection.prepare_cached(concat!(
         "SELECT ",
         columns!(),
@@ -148,8 +161,7 @@ pub fn state(snapshot: &Snapshot<'_>, basis: &Basis, target: &Target, at: Timest
          ORDER BY at DESC, key DESC LIMIT 1"
     ))?;
     let found = statement.query_row(params![target.id, at.micros(), basis.known()], Row::read).optional()?;
-    let live = found.filter(|row| row.until_at.is_none_or(|until| until > at.micros()));
-    live.map(|row| deployment(snapshot, row)).transpose()
+    Ok(found.filter(|row| row.until_at.is_none_or(|until| until > at.micros())))
 }
 
 /// Deployments and attempts of a target that are of the time from `from` to before `to`, newest first, at most `limit`,
