@@ -4,7 +4,8 @@ use hyper_util::rt::TokioIo;
 use tonic::transport::server::Server;
 use tonic::transport::{Channel, Endpoint};
 
-use super::grpc::EnvironmentApi;
+use super::grpc::{AuditApi, EnvironmentApi};
+use super::proto::v1::audit_service_server::AuditServiceServer;
 use super::proto::v1::environment_service_server::EnvironmentServiceServer;
 use crate::app::Views;
 
@@ -17,7 +18,9 @@ const PIPE_BYTES: usize = 1 << 20;
 /// tonic's, should the pipe break.
 pub async fn local(views: Views) -> Result<Channel, tonic::transport::Error> {
     let (client, server) = tokio::io::duplex(PIPE_BYTES);
-    let services = Server::builder().add_service(EnvironmentServiceServer::new(EnvironmentApi::new(views)));
+    let services = Server::builder()
+        .add_service(AuditServiceServer::new(AuditApi::new(views.clone())))
+        .add_service(EnvironmentServiceServer::new(EnvironmentApi::new(views)));
     tokio::spawn(async move {
         let incoming = tokio_stream::once(Ok::<_, std::io::Error>(server));
         if let Err(error) = services.serve_with_incoming(incoming).await {

@@ -6,6 +6,7 @@ mod diff;
 mod drift;
 mod environment;
 mod evidence;
+mod exceptions;
 mod exit;
 mod follow;
 mod import;
@@ -122,6 +123,8 @@ enum Command {
     Diff(diff::Diff),
     /// Times in which what ran differed from what should have run
     Drift(drift::Drift),
+    /// Everything that went past the usual way: the list that an auditor starts from
+    Exceptions(exceptions::Exceptions),
     /// Environments and the services in them
     Targets(environment::Targets),
     /// Derive the views anew from the log
@@ -189,6 +192,7 @@ async fn dispatch(cli: Cli) -> Result<Outcome, Exit> {
         Command::Deployments(args) => Box::pin(environment::deployments(&settings, args)).await,
         Command::Diff(args) => Box::pin(diff::diff(&settings, args)).await,
         Command::Drift(args) => Box::pin(drift::drift(&settings, args)).await,
+        Command::Exceptions(args) => Box::pin(exceptions::exceptions(&settings, args)).await,
         Command::Targets(args) => Box::pin(environment::targets(&settings, args)).await,
         Command::Rebuild(args) => environment::rebuild(&settings, args).await,
         Command::Verify(args) => verify::verify(&settings, args).await,

@@ -1,6 +1,7 @@
 //! The services of `plimsoll.v1`.
 
 mod append;
+mod audit;
 mod diff;
 mod drift;
 mod environment;
@@ -16,6 +17,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status, Streaming};
 
+pub use audit::AuditApi;
 pub use environment::EnvironmentApi;
 pub use floor::FloorBench;
 

@@ -1,8 +1,8 @@
 //! Walking the history of commits, as far as it is known.
 
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BinaryHeap, HashMap, HashSet};
 
-use rusqlite::Connection;
+use rusqlite::{Connection, params};
 
 use super::super::Result;
 use super::query::{commit, place};
@@ -13,6 +13,9 @@ const WALK_MAX: usize = 20_000;
 /// Commits that are looked at after all that is left is of both sides and older than everything of one: clocks may have
 /// run backwards.
 const SLOP: usize = 16;
+
+/// Descendants that are looked at to find a branch.
+const DESCENDANTS_MAX: usize = 10_000;
 
 /// Commits that are in the history of one side and not of the other.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -145,6 +148,37 @@ fn parents(connection: &Connection, commit: i64, known: i64) -> Result<Vec<i64>>
         connection.prepare_cached("SELECT parent FROM commit_parent WHERE child = ?1 AND position < ?2 ORDER BY n")?;
     let rows = statement.query_map([commit, known], |row| row.get(0))?;
     Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Whether a commit is one of some commits, or behind one. None where there is too much history to tell.
+///
+/// # Errors
+/// `Database`.
+pub(in super::super) fn is_behind(
+    connection: &Connection,
+    known: i64,
+    commit: i64,
+    tips: &HashSet<i64>,
+) -> Result<Option<bool>> {
+    let mut statement =
+        connection.prepare_cached("SELECT child FROM commit_parent WHERE parent = ?1 AND position < ?2")?;
+    let (mut seen, mut open) = (HashSet::from([commit]), vec![commit]);
+    while let Some(commit) = open.pop() {
+        if tips.contains(&commit) {
+            return Ok(Some(true));
+        }
+        if seen.len() > DESCENDANTS_MAX {
+            return Ok(None);
+        }
+        let mut rows = statement.query(params![commit, known])?;
+        while let Some(row) = rows.next()? {
+            let child = row.get(0)?;
+            if seen.insert(child) {
+                open.push(child);
+            }
+        }
+    }
+    Ok(Some(false))
 }
 
 #[cfg(test)]

@@ -8,11 +8,11 @@ mod query;
 mod review;
 
 pub use fold::{Sources, commit_id};
-pub(super) use history::difference;
+pub(super) use history::{difference, is_behind};
 pub use query::{Commit, CommitFact, commit, find_commits};
 pub(super) use query::{in_words, of_any_repository, place};
 pub use review::{Approval, Change};
-pub(super) use review::{change, changes_of};
+pub(super) use review::{author, change, changes_of, merged_as};
 
 use super::About;
 

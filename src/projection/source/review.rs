@@ -6,6 +6,7 @@ use rusqlite::params;
 
 use super::super::{Basis, Result, Snapshot, instant};
 use super::query::place;
+use crate::event::change::MergeMethod;
 use crate::event::{Data, Subject, Timestamp};
 
 /// Changes of one commit that are looked at.
@@ -32,6 +33,12 @@ pub struct Change {
     pub approvals: Vec<Approval>,
     /// Where to look at it.
     pub url: Option<String>,
+    /// Who told of the merge.
+    pub source: String,
+    /// Whether the merge itself tells whose approval counted.
+    pub tells_approvals: bool,
+    /// How many commits of its base it became, at most: one, unless it was or may have been rebased or fast-forwarded.
+    pub became: u32,
 }
 
 /// Somebody approved a change.
@@ -112,11 +119,22 @@ pub(in super::super) fn change(
         merged: merged.unsigned_abs(),
         approvals,
         url: merge.url.clone(),
+        source: event.envelope.source.to_string(),
+        tells_approvals: merge.approved_by.is_some(),
+        became: match merge.method {
+            Some(MergeMethod::Merge | MergeMethod::Squash) => 1,
+            _ => merge.original_commits_total.unwrap_or(1).max(1),
+        },
     }))
 }
 
 /// Pseudonym of who opened a change.
-fn author(snapshot: &Snapshot<'_>, basis: &Basis, repository: i64, change: i64) -> Result<Option<String>> {
+pub(in super::super) fn author(
+    snapshot: &Snapshot<'_>,
+    basis: &Basis,
+    repository: i64,
+    change: i64,
+) -> Result<Option<String>> {
     let mut statement = snapshot.connection.prepare_cached(
         "SELECT person FROM change_fact WHERE repository = ?1 AND change = ?2 AND kind IN (0, 2) AND position < ?3 \
          AND person NOT NULL ORDER BY kind, at, key LIMIT 1",
@@ -171,6 +189,25 @@ fn approvals(
         });
     }
     Ok(approvals)
+}
+
+/// The merged change that became a commit of its base, the last of those it became.
+///
+/// # Errors
+/// `Database`, `Ledger`.
+pub(in super::super) fn merged_as(snapshot: &Snapshot<'_>, basis: &Basis, commit: i64) -> Result<Option<Change>> {
+    let mut statement = snapshot.connection.prepare_cached(
+        "SELECT part.repository, part.change FROM change_commit AS part \
+         JOIN change_fact AS merge ON merge.repository = part.repository AND merge.change = part.change \
+         AND merge.kind = 2 AND merge.commit_id = ?1 AND merge.position < ?2 \
+         JOIN name ON name.id = part.change \
+         WHERE part.commit_id = ?1 AND part.role = 0 AND part.position < ?2 ORDER BY name.text LIMIT 1",
+    )?;
+    let mut rows = statement.query(params![commit, basis.known()])?;
+    match rows.next()? {
+        Some(row) => change(snapshot, basis, row.get(0)?, row.get(1)?),
+        None => Ok(None),
+    }
 }
 
 /// Merged changes that a commit came by: as what they became in their base, as one of the commits they were made of, or as
