@@ -8,6 +8,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "plimsoll/v1/basis.proto",
         "plimsoll/v1/environment.proto",
         "plimsoll/v1/metrics.proto",
+        "plimsoll/v1/audit.proto",
         "plimsoll/bench/v1/bench.proto",
     ];
     for file in files {

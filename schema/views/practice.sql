@@ -50,12 +50,38 @@ CREATE TABLE application_fact (
 ) WITHOUT ROWID;
 CREATE INDEX application_fact_at ON application_fact (at, key);
 
--- Targets that ever ran an image asked for by a tag: `name:tag`.
+-- Targets that were ever told to run an image by its tag, `name:tag`, with no digest pinned.
 CREATE TABLE deployed_tag (
     image    INTEGER NOT NULL,
     stream   INTEGER NOT NULL,
     position INTEGER NOT NULL,
     PRIMARY KEY (image, stream)
+) WITHOUT ROWID;
+
+-- Artifacts that were ever deployed under a name of an image.
+CREATE TABLE deployed_image (
+    name     INTEGER NOT NULL,
+    artifact INTEGER NOT NULL,
+    position INTEGER NOT NULL,
+    PRIMARY KEY (name, artifact)
+) WITHOUT ROWID;
+
+-- Branches that changes go into (0) and come from (1).
+CREATE TABLE change_branch (
+    repository INTEGER NOT NULL,
+    branch     INTEGER NOT NULL,
+    role       INTEGER NOT NULL,
+    position   INTEGER NOT NULL,
+    PRIMARY KEY (repository, branch, role)
+) WITHOUT ROWID;
+
+-- Since when a source tells of reviews: a row where nothing earlier was known.
+CREATE TABLE review_source (
+    source   INTEGER NOT NULL,
+    at       INTEGER NOT NULL,
+    key      INTEGER NOT NULL,
+    position INTEGER NOT NULL,
+    PRIMARY KEY (source, at, key)
 ) WITHOUT ROWID;
 
 CREATE TABLE freeze_fact (

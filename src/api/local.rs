@@ -4,9 +4,7 @@ use hyper_util::rt::TokioIo;
 use tonic::transport::server::Server;
 use tonic::transport::{Channel, Endpoint};
 
-use super::grpc::{EnvironmentApi, MetricsApi};
-use super::proto::v1::environment_service_server::EnvironmentServiceServer;
-use super::proto::v1::metrics_service_server::MetricsServiceServer;
+use super::grpc;
 use crate::app::Views;
 
 /// Bytes that may be on their way in each direction.
@@ -18,9 +16,7 @@ const PIPE_BYTES: usize = 1 << 20;
 /// tonic's, should the pipe break.
 pub async fn local(views: Views) -> Result<Channel, tonic::transport::Error> {
     let (client, server) = tokio::io::duplex(PIPE_BYTES);
-    let services = Server::builder()
-        .add_service(EnvironmentServiceServer::new(EnvironmentApi::new(views.clone())))
-        .add_service(MetricsServiceServer::new(MetricsApi::new(views)));
+    let services = Server::builder().add_routes(grpc::questions(views));
     tokio::spawn(async move {
         let incoming = tokio_stream::once(Ok::<_, std::io::Error>(server));
         if let Err(error) = services.serve_with_incoming(incoming).await {

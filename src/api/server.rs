@@ -9,11 +9,9 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tonic::transport::server::TcpIncoming;
 
-use super::grpc::{EnvironmentApi, FloorBench, LedgerApi, MetricsApi};
+use super::grpc::{self, FloorBench, LedgerApi};
 use super::proto::bench::v1::floor_service_server::FloorServiceServer;
-use super::proto::v1::environment_service_server::EnvironmentServiceServer;
 use super::proto::v1::ledger_service_server::LedgerServiceServer;
-use super::proto::v1::metrics_service_server::MetricsServiceServer;
 use super::{http, proto};
 use crate::app::Views;
 use crate::app::metrics::Intakes;
@@ -90,29 +88,26 @@ pub async fn serve(
     health_reporter.set_serving::<LedgerServiceServer<LedgerApi>>().await;
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
-        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-        .with_service_name("plimsoll.v1.LedgerService")
-        .with_service_name("plimsoll.v1.EnvironmentService")
-        .with_service_name("plimsoll.v1.MetricsService")
-        .with_service_name("grpc.health.v1.Health")
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET);
+    let named = ["plimsoll.v1.LedgerService", "grpc.health.v1.Health"].into_iter().chain(grpc::QUESTIONS);
+    let reflection = named
+        .fold(reflection, |reflection, name| reflection.with_service_name(name))
         .build_v1()
         .map_err(|error| internal(&error))?;
     let api = LedgerServiceServer::new(LedgerApi::new(ledger.clone(), stopped.clone()))
         .max_decoding_message_size(MESSAGE_BYTES_MAX)
         .max_encoding_message_size(MESSAGE_BYTES_MAX);
     let scrape = http::Scrape { views: options.views.clone(), intakes: options.intakes };
-    let metrics = options.views.clone().map(|views| MetricsServiceServer::new(MetricsApi::new(views)));
-    let environment = options.views.map(|views| EnvironmentServiceServer::new(EnvironmentApi::new(views)));
+    let questions = options.views.map(grpc::questions).unwrap_or_default();
     let floor = options.floor.map(|floor| FloorServiceServer::new(floor).max_decoding_message_size(MESSAGE_BYTES_MAX));
     let grpc_server = tonic::transport::Server::builder()
         .http2_keepalive_interval(Some(Duration::from_secs(30)))
         .http2_keepalive_timeout(Some(Duration::from_secs(20)))
         .max_concurrent_streams(STREAMS_PER_CONNECTION)
+        .add_routes(questions)
         .add_service(health)
         .add_service(reflection)
         .add_service(api)
-        .add_optional_service(environment)
-        .add_optional_service(metrics)
         .add_optional_service(floor)
         // Small answers must not wait for the acknowledgement of earlier ones.
         .serve_with_incoming_shutdown(TcpIncoming::from(grpc).with_nodelay(Some(true)), until(stopped.clone()));

@@ -108,7 +108,7 @@ pub(super) fn person(snapshot: &Snapshot<'_>, subject: Option<String>) -> Result
     subject.map(|subject| Ok(pb::Person { identity: snapshot.person(&subject)?, subject })).transpose()
 }
 
-fn repository(stream: &str) -> Option<String> {
+pub(super) fn repository(stream: &str) -> Option<String> {
     let path = stream.strip_prefix("repo/").unwrap_or(stream);
     filter(path)
 }

@@ -76,7 +76,7 @@ pub(super) fn short(at: Option<WireTime>) -> String {
 }
 
 /// Images as tables show them.
-fn images(deployment: &pb::Deployment) -> String {
+pub(super) fn images(deployment: &pb::Deployment) -> String {
     let image = |image: &pb::RunningImage| {
         let name = image.name.rsplit('/').next().unwrap_or(&image.name);
         let tag = image.tag.as_ref().map(|tag| format!(":{tag}")).unwrap_or_default();

@@ -2,10 +2,12 @@
 
 mod access;
 mod bench;
+mod diff;
 mod dora;
 mod drift;
 mod environment;
 mod evidence;
+mod exceptions;
 mod exit;
 mod follow;
 mod import;
@@ -118,12 +120,16 @@ enum Command {
     Env(environment::Env),
     /// Deployments of a service to an environment, and attempts at them
     Deployments(environment::Deployments),
+    /// What differs between two instants of an environment, or between two environments
+    Diff(diff::Diff),
     /// Times in which what ran differed from what should have run
     Drift(drift::Drift),
     /// The DORA figures and MTTR: how well software is delivered
     Dora(Box<dora::Dora>),
     /// The deployments, changes and incidents behind a figure
     Explain(Box<dora::Explain>),
+    /// Everything that went past the usual way: the list that an auditor starts from
+    Exceptions(exceptions::Exceptions),
     /// Environments and the services in them
     Targets(environment::Targets),
     /// Derive the views anew from the log
@@ -189,9 +195,11 @@ async fn dispatch(cli: Cli) -> Result<Outcome, Exit> {
         Command::Receipt(args) => Box::pin(show::receipt(&settings, args)).await,
         Command::Env(args) => Box::pin(environment::env(&settings, args)).await,
         Command::Deployments(args) => Box::pin(environment::deployments(&settings, args)).await,
+        Command::Diff(args) => Box::pin(diff::diff(&settings, args)).await,
         Command::Drift(args) => Box::pin(drift::drift(&settings, args)).await,
         Command::Dora(args) => Box::pin(dora::dora(&settings, *args)).await,
         Command::Explain(args) => Box::pin(dora::explain(&settings, *args)).await,
+        Command::Exceptions(args) => Box::pin(exceptions::exceptions(&settings, args)).await,
         Command::Targets(args) => Box::pin(environment::targets(&settings, args)).await,
         Command::Rebuild(args) => environment::rebuild(&settings, args).await,
         Command::Verify(args) => verify::verify(&settings, args).await,

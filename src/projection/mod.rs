@@ -8,6 +8,7 @@
 pub mod artifact;
 mod compare;
 pub mod deployment;
+pub mod diff;
 pub mod dora;
 mod error;
 mod event;

@@ -176,4 +176,23 @@ impl Snapshot<'_> {
         let Ok(id) = pseudonym.parse() else { return Ok(None) };
         Ok(self.ledger.subject(&id)?.map(|row| row.identity))
     }
+
+    /// A private text; none once it was erased.
+    ///
+    /// # Errors
+    /// `Ledger`.
+    pub fn private(&self, text: &crate::event::Private) -> Result<Option<String>> {
+        match text {
+            crate::event::Private::Plain(text) => Ok(Some(text.clone())),
+            crate::event::Private::Sealed(sealed) => self.sealed(&sealed.sealed),
+        }
+    }
+
+    /// The private text of an id; none once it was erased.
+    ///
+    /// # Errors
+    /// `Ledger`.
+    pub fn sealed(&self, id: &crate::event::SealedId) -> Result<Option<String>> {
+        Ok(self.ledger.engine().sealed(id)?.map(|row| row.value))
+    }
 }

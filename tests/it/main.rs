@@ -20,6 +20,7 @@ mod judges;
 mod kubernetes;
 mod ledger;
 mod model;
+mod practice;
 mod projection;
 mod properties;
 mod sources;

@@ -85,6 +85,10 @@ impl pb::environment_service_server::EnvironmentService for EnvironmentApi {
         .await
     }
 
+    async fn diff(&self, request: Request<pb::DiffRequest>) -> Result<Response<pb::DiffResponse>, Status> {
+        super::diff::diff(&self.views, request.into_inner()).await
+    }
+
     async fn list_drift(
         &self,
         request: Request<pb::ListDriftRequest>,

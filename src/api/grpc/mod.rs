@@ -1,6 +1,8 @@
 //! The services of `plimsoll.v1`.
 
 mod append;
+mod audit;
+mod diff;
 mod drift;
 mod environment;
 mod evidence;
@@ -14,8 +16,10 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, watch};
 use tokio_stream::Stream;
+use tonic::service::Routes;
 use tonic::{Request, Response, Status, Streaming};
 
+pub use audit::AuditApi;
 pub use environment::EnvironmentApi;
 pub use floor::FloorBench;
 pub use metrics::MetricsApi;
@@ -23,7 +27,19 @@ pub use metrics::MetricsApi;
 use super::convert::{event_to_proto, key_of, receipt_to_proto};
 use super::proto::v1 as pb;
 use super::status;
+use crate::app::Views;
 use crate::ledger::{Ledger, Result as LedgerResult};
+
+/// Names of the services that answer about views.
+pub(super) const QUESTIONS: [&str; 3] =
+    ["plimsoll.v1.EnvironmentService", "plimsoll.v1.MetricsService", "plimsoll.v1.AuditService"];
+
+/// The services that answer about views.
+pub(super) fn questions(views: Views) -> Routes {
+    Routes::new(pb::environment_service_server::EnvironmentServiceServer::new(EnvironmentApi::new(views.clone())))
+        .add_service(pb::metrics_service_server::MetricsServiceServer::new(MetricsApi::new(views.clone())))
+        .add_service(pb::audit_service_server::AuditServiceServer::new(AuditApi::new(views)))
+}
 
 /// How long a subscriber may leave what is sent to it unread before it is let go.
 pub(super) const SUBSCRIBER_STALL: Duration = Duration::from_secs(30);

@@ -2,9 +2,11 @@
 
 mod fold;
 mod query;
+mod scan;
 
 pub use fold::Artifacts;
 pub use query::{Evidence, Found, SourceCommit, origins, source_commits};
+pub use scan::{Scan, scans};
 
 use super::About;
 

@@ -16,6 +16,8 @@ pub use fact::RunningImage;
 pub use fold::Deployments;
 pub(super) use fold::target_of;
 pub use query::{Deployment, Gap, Origin, Target, deployments, gaps, services, state, target, targets};
+pub(super) use query::{deployment, effects, is_usually_automatic, live, of_rollout};
+pub(super) use store::Row;
 pub use tier::{Tier, tier};
 pub use walk::{Class, Ended, Status};
 

@@ -43,8 +43,10 @@ impl Origin {
 pub struct Deployment {
     /// Number of the rollout in the views.
     pub(in super::super) rollout: i64,
+    /// Number of the rollout whose artifacts ran just before.
+    pub(in super::super) replaced: Option<i64>,
     /// Orders what is of one instant.
-    key: i64,
+    pub(in super::super) key: i64,
     /// The source's id of it, or what stands for it; unique within the target.
     pub id: String,
     /// What became of it.
@@ -141,6 +143,19 @@ pub fn target(snapshot: &Snapshot<'_>, basis: &Basis, environment: &str, service
 /// # Errors
 /// `Database`, `Damaged`.
 pub fn state(snapshot: &Snapshot<'_>, basis: &Basis, target: &Target, at: Timestamp) -> Result<Option<Deployment>> {
+    live(snapshot, basis, target, at)?.map(|row| deployment(snapshot, row)).transpose()
+}
+
+/// The row of what ran in a target at an instant.
+///
+/// # Errors
+/// `Database`.
+pub(in super::super) fn live(
+    snapshot: &Snapshot<'_>,
+    basis: &Basis,
+    target: &Target,
+    at: Timestamp,
+) -> Result<Option<Row>> {
     let mut statement = snapshot.connection.prepare_cached(concat!(
         "SELECT ",
         columns!(),
@@ -148,8 +163,52 @@ pub fn state(snapshot: &Snapshot<'_>, basis: &Basis, target: &Target, at: Timest
          ORDER BY at DESC, key DESC LIMIT 1"
     ))?;
     let found = statement.query_row(params![target.id, at.micros(), basis.known()], Row::read).optional()?;
-    let live = found.filter(|row| row.until_at.is_none_or(|until| until > at.micros()));
-    live.map(|row| deployment(snapshot, row)).transpose()
+    Ok(found.filter(|row| row.until_at.is_none_or(|until| until > at.micros())))
+}
+
+/// What took effect in a target, newly or again, from `from` to before `to`: instant, key, and number of the rollout.
+///
+/// # Errors
+/// `Database`.
+pub(in super::super) fn effects(
+    snapshot: &Snapshot<'_>,
+    basis: &Basis,
+    target: &Target,
+    (from, to): (i64, i64),
+) -> Result<Vec<(i64, i64, i64)>> {
+    let mut statement = snapshot.connection.prepare_cached(
+        "SELECT at, key, rollout FROM deployment WHERE target = ?1 AND at >= ?2 AND at < ?3 AND known_from < ?4 \
+         AND known_to >= ?4 AND class NOT NULL ORDER BY at, key",
+    )?;
+    let parameters = params![target.id, from, to, basis.known()];
+    let rows = statement.query_map(parameters, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// The deployment that is a rollout, by the rollout's number.
+///
+/// # Errors
+/// `Database`, `Damaged`.
+pub(in super::super) fn of_rollout(snapshot: &Snapshot<'_>, basis: &Basis, rollout: i64) -> Result<Option<Deployment>> {
+    let mut statement = snapshot.connection.prepare_cached(concat!(
+        "SELECT ",
+        columns!(),
+        " FROM deployment WHERE rollout = ?1 AND known_from < ?2 AND known_to >= ?2"
+    ))?;
+    let row = statement.query_row(params![rollout, basis.known()], Row::read).optional()?;
+    row.map(|row| deployment(snapshot, row)).transpose()
+}
+
+/// Whether some deployment of a target began by itself or by a command.
+///
+/// # Errors
+/// `Database`.
+pub(in super::super) fn is_usually_automatic(snapshot: &Snapshot<'_>, basis: &Basis, target: &Target) -> Result<bool> {
+    let mut statement = snapshot.connection.prepare_cached(
+        "SELECT 1 FROM deployment WHERE target = ?1 AND known_from < ?2 AND known_to >= ?2 \
+         AND (flags & ?3 OR command NOT NULL) LIMIT 1",
+    )?;
+    Ok(statement.exists(params![target.id, basis.known(), AUTOMATED])?)
 }
 
 /// Deployments and attempts of a target that are of the time from `from` to before `to`, newest first, at most `limit`,
@@ -203,6 +262,7 @@ pub(in super::super) fn deployment(snapshot: &Snapshot<'_>, row: Row) -> Result<
     };
     Ok(Deployment {
         rollout: row.rollout,
+        replaced: row.replaces,
         key: row.key,
         id: rollout_name(snapshot, row.rollout)?,
         status: Status::of(row.status).ok_or_else(|| damaged("status", row.status))?,

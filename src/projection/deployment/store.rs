@@ -18,7 +18,7 @@ pub(super) use columns;
 
 /// A derived row, without its id and the positions it was known between.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Row {
+pub(in super::super) struct Row {
     pub(super) target: i64,
     pub(super) rollout: i64,
     pub(super) status: i64,
@@ -31,7 +31,7 @@ pub(super) struct Row {
     pub(super) replaces: Option<i64>,
     pub(super) started_at: Option<i64>,
     pub(super) finished_at: Option<i64>,
-    pub(super) artifact_set: i64,
+    pub(in super::super) artifact_set: i64,
     pub(super) details: Details,
     pub(super) clusters: i64,
     pub(super) position: i64,

@@ -64,13 +64,27 @@ impl Episode {
 }
 
 /// A row that opened an episode.
-struct Opened {
+pub(super) struct Opened {
     stream: i64,
     drift: i64,
     at: i64,
     key: i64,
     position: i64,
-    closed: Option<(i64, i64)>,
+    /// When it was over, and by which event: told, or because the target went.
+    pub(super) closed: Option<(i64, i64)>,
+}
+
+impl Opened {
+    pub(super) fn new(
+        snapshot: &Snapshot<'_>,
+        basis: &Basis,
+        (stream, drift): (i64, i64),
+        (at, key): (i64, i64),
+        position: i64,
+    ) -> Result<Self> {
+        let opened = Self { stream, drift, at, key, position, closed: None };
+        Ok(Self { closed: end(snapshot, basis, &opened)?, ..opened })
+    }
 }
 
 /// Episodes that touch a time, newest first, at most `limit`, beginning after the place `after`.
@@ -85,10 +99,7 @@ pub fn episodes(
     limit: usize,
 ) -> Result<Vec<Episode>> {
     let mut statement = snapshot.connection.prepare_cached(
-        "SELECT stream, drift, at, key, position, \
-           (SELECT min(at) FROM drift_fact AS end WHERE end.stream = this.stream AND end.drift = this.drift \
-             AND end.kind = 1 AND end.position < ?1) \
-         FROM drift_fact AS this JOIN name ON name.id = this.stream \
+        "SELECT stream, drift, at, key, position FROM drift_fact AS this JOIN name ON name.id = this.stream \
          WHERE kind = 0 AND position < ?1 AND at < ?2 AND (at, key) < (?3, ?4) \
          AND (?5 IS NULL OR substr(name.text, 1, length(?5)) = ?5) \
          AND (?6 IS NULL OR substr(name.text, -length(?6)) = ?6) \
@@ -105,8 +116,7 @@ pub fn episodes(
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
         let (stream, drift, at, key, position) = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?);
-        let opened = Opened { stream, drift, at, key, position, closed: None };
-        let opened = Opened { closed: end(snapshot, basis, &opened, row.get(5)?)?, ..opened };
+        let opened = Opened::new(snapshot, basis, (stream, drift), (at, key), position)?;
         if opened.closed.is_none_or(|(at, _)| at >= from) {
             found.push(episode(snapshot, basis, &opened)?);
         }
@@ -118,24 +128,26 @@ pub fn episodes(
 }
 
 /// When an episode was over, and by which event: told, or because the target went.
-fn end(snapshot: &Snapshot<'_>, basis: &Basis, opened: &Opened, told: Option<i64>) -> Result<Option<(i64, i64)>> {
+fn end(snapshot: &Snapshot<'_>, basis: &Basis, opened: &Opened) -> Result<Option<(i64, i64)>> {
+    let mut told = snapshot.connection.prepare_cached(
+        "SELECT at, position FROM drift_fact WHERE stream = ?1 AND drift = ?2 AND kind = 1 AND position < ?3 \
+         ORDER BY at, key LIMIT 1",
+    )?;
+    let parameters = params![opened.stream, opened.drift, basis.known()];
+    let told = told.query_row(parameters, |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
     if told.is_some() {
-        let mut statement = snapshot.connection.prepare_cached(
-            "SELECT at, position FROM drift_fact WHERE stream = ?1 AND drift = ?2 AND kind = 1 AND position < ?3 \
-             ORDER BY at, key LIMIT 1",
-        )?;
-        let parameters = params![opened.stream, opened.drift, basis.known()];
-        return Ok(statement.query_row(parameters, |row| Ok((row.get(0)?, row.get(1)?))).optional()?);
+        return Ok(told);
     }
-    let mut statement = snapshot.connection.prepare_cached(
+    let mut gone = snapshot.connection.prepare_cached(
         "SELECT removal.at, removal.position FROM removal JOIN target ON target.id = removal.target \
          WHERE target.stream = ?1 AND removal.at >= ?2 AND removal.position < ?3 ORDER BY removal.at, removal.key LIMIT 1",
     )?;
     let parameters = params![opened.stream, opened.at, basis.known()];
-    Ok(statement.query_row(parameters, |row| Ok((row.get(0)?, row.get(1)?))).optional()?)
+    Ok(gone.query_row(parameters, |row| Ok((row.get(0)?, row.get(1)?))).optional()?)
 }
 
-fn episode(snapshot: &Snapshot<'_>, basis: &Basis, opened: &Opened) -> Result<Episode> {
+/// An episode, in words.
+pub(super) fn episode(snapshot: &Snapshot<'_>, basis: &Basis, opened: &Opened) -> Result<Episode> {
     let position = opened.position.unsigned_abs();
     let event = snapshot.event(position)?;
     let stream = event.stream();

@@ -2,7 +2,9 @@
 
 use super::super::Event;
 use crate::event::change::ReviewState;
-use crate::event::target::{ActionAudited, Application, Guard, GuardChanged, Image, ScaleCause};
+use crate::event::target::{
+    ActionAudited, Application, DigestOrigin, Guard, GuardChanged, Image, Operation, ScaleCause,
+};
 use crate::event::{Data, EventType};
 
 /// How long after it happened an event may be recorded without being late: a day, in microseconds.
@@ -23,6 +25,7 @@ pub(super) enum Notable {
     GuardOff = 9,
     ScaledByHand = 10,
     Late = 11,
+    Partial = 12,
 }
 
 /// Everything that an event may be.
@@ -49,6 +52,13 @@ pub(super) fn notables(event: &Event) -> Vec<Notable> {
             add(request.break_glass == Some(true), Notable::BreakGlass);
             add(request.hotfix == Some(true), Notable::Hotfix);
         }
+        Data::SyncSucceeded(sync) => {
+            add(sync.hotfix == Some(true), Notable::Hotfix);
+            add(is_partial(sync.operation.as_ref()), Notable::Partial);
+        }
+        Data::SyncFailed(sync) => {
+            add(is_partial(sync.operation.as_ref()) && sync.effective == Some(true), Notable::Partial);
+        }
         Data::PromotionApproved(_) => add(true, Notable::Approval),
         Data::GuardChanged(change) => add(off(change) == Some(true), Notable::GuardOff),
         Data::WorkloadScaled(scaled) => add(scaled.cause == ScaleCause::Manual, Notable::ScaledByHand),
@@ -56,6 +66,18 @@ pub(super) fn notables(event: &Event) -> Vec<Notable> {
     }
     add(is_late(event), Notable::Late);
     found
+}
+
+/// Whether single resources were synced, and not only for show.
+fn is_partial(operation: Option<&Operation>) -> bool {
+    operation.is_some_and(|operation| operation.partial == Some(true) && operation.dry_run != Some(true))
+}
+
+/// Whether an image is asked for by its tag: what it names can change without anybody asking for it. A digest that was
+/// found out from the running pods or the registry pins nothing.
+pub(super) fn is_by_tag(image: &Image) -> bool {
+    let found_out = matches!(image.digest_origin, Some(DigestOrigin::Live | DigestOrigin::Registry));
+    image.tag.is_some() && (image.digest.is_none() || found_out)
 }
 
 /// Whether a change of a guard left less guarded than before; none for what is no guard that can be switched.

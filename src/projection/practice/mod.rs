@@ -4,10 +4,12 @@
 //! asks.
 
 mod drift;
+mod exceptions;
 mod fact;
 mod fold;
 
 pub use drift::{Episode, Window, episodes};
+pub use exceptions::{Exception, Kind, Looked, NEEDS, NotJudged, Page, Place, Query, exceptions};
 pub use fold::Practice;
 
 use super::About;
@@ -15,7 +17,7 @@ use super::About;
 /// What this projection is.
 pub const ABOUT: About = About {
     name: "practice",
-    version: 1,
+    version: 2,
     schema: include_str!("../../../schema/views/practice.sql"),
     tables: &[
         "notable",
@@ -23,6 +25,9 @@ pub const ABOUT: About = About {
         "guard_fact",
         "application_fact",
         "deployed_tag",
+        "deployed_image",
+        "change_branch",
+        "review_source",
         "freeze_fact",
         "promotion_fact",
         "action_fact",

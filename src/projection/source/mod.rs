@@ -3,12 +3,17 @@
 //! Rows are facts. They hold what is searched for and little else: the rest is read from the event at their position.
 
 mod fold;
+mod history;
 mod query;
+mod review;
 
 pub(super) use fold::{Happened, Role};
 pub use fold::{Sources, commit_id};
-pub use query::{CommitFact, commit, find_commits};
-pub(super) use query::{of_any_repository, place};
+pub(super) use history::{difference, is_behind};
+pub use query::{Commit, CommitFact, commit, find_commits};
+pub(super) use query::{in_words, of_any_repository, place};
+pub use review::{Approval, Change};
+pub(super) use review::{author, change, changes_of, merged_as};
 
 use super::About;
 

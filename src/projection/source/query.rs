@@ -2,7 +2,9 @@
 
 use rusqlite::{Connection, params};
 
-use super::super::Result;
+use super::super::deployment::Origin;
+use super::super::{Basis, Result, Snapshot, instant};
+use crate::event::Timestamp;
 
 /// What is known of a commit, from the source that tells most: one that tells its parents, else one that tells when it was
 /// written.
@@ -89,4 +91,47 @@ pub(in super::super) fn place(connection: &Connection, id: i64) -> Result<(Strin
          JOIN name AS place ON place.id = git_commit.repository WHERE git_commit.id = ?1",
     )?;
     Ok(statement.query_row([id], |row| Ok((row.get(0)?, row.get(1)?)))?)
+}
+
+/// A commit as answers show it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Commit {
+    /// Its id and its repository.
+    pub origin: Origin,
+    /// When the change was written.
+    pub authored_at: Option<Timestamp>,
+    /// Pseudonym of its author.
+    pub author: Option<String>,
+    /// The first line of its message, unless it was erased.
+    pub title: Option<String>,
+    /// The event that tells of it; none where it was only mentioned.
+    pub position: Option<u64>,
+}
+
+/// What is known of a commit, in words.
+///
+/// # Errors
+/// `Database`, `Ledger`.
+pub(in super::super) fn in_words(snapshot: &Snapshot<'_>, basis: &Basis, id: i64) -> Result<Commit> {
+    let (revision, repository) = place(snapshot.connection, id)?;
+    let origin = Origin { repository, revision };
+    let Some(fact) = commit(snapshot.connection, id, basis.known())? else {
+        return Ok(Commit { origin, authored_at: None, author: None, title: None, position: None });
+    };
+    let mut statement = snapshot.connection.prepare_cached(
+        "SELECT message FROM commit_fact WHERE commit_id = ?1 AND position < ?2 AND message NOT NULL ORDER BY key LIMIT 1",
+    )?;
+    let mut rows = statement.query(params![id, basis.known()])?;
+    let sealed = rows.next()?.map(|row| row.get::<_, String>(0)).transpose()?;
+    let message = match sealed.and_then(|sealed| sealed.parse().ok()) {
+        Some(sealed) => snapshot.sealed(&sealed)?,
+        None => None,
+    };
+    Ok(Commit {
+        origin,
+        authored_at: fact.authored_at.map(instant),
+        author: fact.author.map(|author| snapshot.text(author)).transpose()?,
+        title: message.and_then(|message| message.lines().next().map(str::to_owned)),
+        position: Some(fact.position.unsigned_abs()),
+    })
 }

@@ -1,0 +1,4 @@
+//! How the work was done: what differs between two states, and what an auditor asks after, through the real program.
+
+mod diff;
+mod tale;
