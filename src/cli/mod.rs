@@ -16,6 +16,7 @@ mod record;
 mod report;
 mod serve;
 mod show;
+mod trace;
 mod verify;
 
 use std::path::PathBuf;
@@ -119,6 +120,8 @@ enum Command {
     Deployments(environment::Deployments),
     /// Times in which what ran differed from what should have run
     Drift(drift::Drift),
+    /// Where a commit, a change, an artifact or a deployment comes from, and where it went
+    Trace(trace::Trace),
     /// Environments and the services in them
     Targets(environment::Targets),
     /// Derive the views anew from the log
@@ -185,6 +188,7 @@ async fn dispatch(cli: Cli) -> Result<Outcome, Exit> {
         Command::Env(args) => Box::pin(environment::env(&settings, args)).await,
         Command::Deployments(args) => Box::pin(environment::deployments(&settings, args)).await,
         Command::Drift(args) => Box::pin(drift::drift(&settings, args)).await,
+        Command::Trace(args) => Box::pin(trace::trace(&settings, args)).await,
         Command::Targets(args) => Box::pin(environment::targets(&settings, args)).await,
         Command::Rebuild(args) => environment::rebuild(&settings, args).await,
         Command::Verify(args) => verify::verify(&settings, args).await,

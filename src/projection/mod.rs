@@ -14,6 +14,7 @@ pub mod meter;
 mod names;
 pub mod practice;
 mod projector;
+pub mod provenance;
 mod registry;
 mod snapshot;
 pub mod source;

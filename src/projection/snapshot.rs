@@ -6,7 +6,7 @@ use rusqlite::Connection;
 
 use super::projector::{hash, state, stop};
 use super::{About, Error, Projection, Result, Stop};
-use crate::event::Timestamp;
+use crate::event::{Private, Timestamp};
 use crate::ledger::{Ledger, Readers, Store};
 
 /// How many read connections are kept open.
@@ -167,5 +167,14 @@ impl Snapshot<'_> {
     pub fn person(&self, pseudonym: &str) -> Result<Option<String>> {
         let Ok(id) = pseudonym.parse() else { return Ok(None) };
         Ok(self.ledger.subject(&id)?.map(|row| row.identity))
+    }
+
+    /// A private text of a recorded event; none where there is none, and once it was erased.
+    ///
+    /// # Errors
+    /// `Ledger`.
+    pub fn private(&self, text: Option<&Private>) -> Result<Option<String>> {
+        let Some(Private::Sealed(sealed)) = text else { return Ok(None) };
+        Ok(self.ledger.engine().sealed(&sealed.sealed)?.map(|row| row.value))
     }
 }

@@ -5,7 +5,9 @@ mod drift;
 mod environment;
 mod evidence;
 mod floor;
+mod provenance;
 mod read;
+mod trace;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -17,6 +19,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 pub use environment::EnvironmentApi;
 pub use floor::FloorBench;
+pub use provenance::ProvenanceApi;
 
 use super::convert::{event_to_proto, key_of, receipt_to_proto};
 use super::proto::v1 as pb;

@@ -5,6 +5,7 @@
 
 mod fact;
 mod fold;
+mod look_up;
 mod query;
 mod rollout;
 mod store;
@@ -14,6 +15,7 @@ mod walk;
 pub use fact::RunningImage;
 pub use fold::Deployments;
 pub(super) use fold::target_of;
+pub(super) use look_up::{By, Place, named, of_rollout, places, rollout_of};
 pub use query::{Deployment, Gap, Origin, Target, deployments, gaps, services, state, target, targets};
 pub use tier::{Tier, tier};
 pub use walk::{Class, Ended, Status};

@@ -93,7 +93,7 @@ pub struct Deployment {
     pub position: u64,
 }
 
-fn read_target(row: &SqlRow<'_>) -> rusqlite::Result<Target> {
+pub(super) fn read_target(row: &SqlRow<'_>) -> rusqlite::Result<Target> {
     let since = instant(row.get(3)?);
     Ok(Target { id: row.get(0)?, environment: row.get(1)?, service: row.get(2)?, since })
 }

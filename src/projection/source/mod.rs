@@ -5,6 +5,7 @@
 mod fold;
 mod query;
 
+pub(super) use fold::Role;
 pub use fold::{Sources, commit_id};
 pub use query::{CommitFact, commit, find_commits};
 pub(super) use query::{of_any_repository, place};
