@@ -21,6 +21,7 @@ mod ledger;
 mod model;
 mod projection;
 mod properties;
+mod provenance;
 mod sources;
 mod support;
 mod tidy;
