@@ -101,8 +101,7 @@ pub async fn serve(
         .max_decoding_message_size(MESSAGE_BYTES_MAX)
         .max_encoding_message_size(MESSAGE_BYTES_MAX);
     let scrape = http::Scrape { views: options.views.clone(), intakes: options.intakes };
-    let provenance =
-        options.views.clone().map(|views| ProvenanceServiceServer::new(ProvenanceApi::new(views)));
+    let provenance = options.views.clone().map(|views| ProvenanceServiceServer::new(ProvenanceApi::new(views)));
     let environment = options.views.map(|views| EnvironmentServiceServer::new(EnvironmentApi::new(views)));
     let floor = options.floor.map(|floor| FloorServiceServer::new(floor).max_decoding_message_size(MESSAGE_BYTES_MAX));
     let grpc_server = tonic::transport::Server::builder()

@@ -163,7 +163,14 @@ impl Tree<'_> {
             let found = joined([of(scan.critical, "critical"), of(scan.high, "high"), of(scan.findings, "findings")]);
             self.line(
                 2,
-                &joined(["scan".to_owned(), scan.kind.clone(), scan.tool.clone(), scan.status.clone(), found, short(scan.at)]),
+                &joined([
+                    "scan".to_owned(),
+                    scan.kind.clone(),
+                    scan.tool.clone(),
+                    scan.status.clone(),
+                    found,
+                    short(scan.at),
+                ]),
             );
         }
         for sbom in &artifact.sboms {

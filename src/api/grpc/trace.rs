@@ -9,10 +9,7 @@ use crate::projection::provenance::{self, Artifact, Attestation, Change, Check, 
 use crate::projection::{Basis, Result as QueryResult, Snapshot};
 
 /// Everything that belongs to a thing.
-pub(super) async fn trace(
-    views: &Views,
-    request: pb::TraceRequest,
-) -> Result<Response<pb::TraceResponse>, Status> {
+pub(super) async fn trace(views: &Views, request: pb::TraceRequest) -> Result<Response<pb::TraceResponse>, Status> {
     wire::ask(views, request.asked.unwrap_or_default(), provenance::NEEDS, move |snapshot, basis| {
         let trace = provenance::trace(snapshot, basis, &request.thing)?;
         trace_to_proto(snapshot, basis, trace)

@@ -115,9 +115,11 @@ impl Change {
     #[must_use]
     pub fn approved(&self) -> bool {
         let last = |review: &&Review| {
-            let later = self.reviews.iter().rev().find(|other| {
-                other.reviewer == review.reviewer && other.state != ReviewState::Commented
-            });
+            let later = self
+                .reviews
+                .iter()
+                .rev()
+                .find(|other| other.reviewer == review.reviewer && other.state != ReviewState::Commented);
             later.is_some_and(|last| last == *review)
         };
         let approvals = self.reviews.iter().filter(|review| review.state == ReviewState::Approved && !review.own);

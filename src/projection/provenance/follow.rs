@@ -60,7 +60,13 @@ impl Walk<'_, '_> {
         Ok(changes)
     }
 
-    pub(super) fn link_change(&mut self, oid: &str, place: &str, change: &str, (role, position): (i64, i64)) -> Result<()> {
+    pub(super) fn link_change(
+        &mut self,
+        oid: &str,
+        place: &str,
+        change: &str,
+        (role, position): (i64, i64),
+    ) -> Result<()> {
         let how = How::of_role(role).ok_or_else(|| Error::Damaged(format!("a commit of a change as {role}")))?;
         let (commit, change) = (Thing::Commit(oid.to_owned()), Thing::Change(place.to_owned(), change.to_owned()));
         let (from, to) = if how == How::Merged { (change, commit) } else { (commit, change) };

@@ -50,7 +50,13 @@ fn commits(walk: &Walk<'_, '_>, trace: &Trace, all: &mut Vec<Missing>) {
             say("change", format!("no change is known that brought commit {}", commit.commit));
         }
         if walk.unused.contains(&commit.commit) {
-            say("build", format!("no build or deployment is known of commit {}, nor of one near it that contains it", commit.commit));
+            say(
+                "build",
+                format!(
+                    "no build or deployment is known of commit {}, nor of one near it that contains it",
+                    commit.commit
+                ),
+            );
         }
     }
 }
@@ -80,9 +86,10 @@ fn artifacts(trace: &Trace, all: &mut Vec<Missing>) {
         };
         let of_group = |thing: &Thing| group.iter().any(|artifact| *thing == Thing::Artifact(artifact.digest.clone()));
         let built = group.iter().any(|artifact| !artifact.builds.is_empty());
-        let sourced = trace.links.iter().any(|link| {
-            of_group(&link.to) && matches!(link.how, How::Build | How::Provenance | How::Label)
-        });
+        let sourced = trace
+            .links
+            .iter()
+            .any(|link| of_group(&link.to) && matches!(link.how, How::Build | How::Provenance | How::Label));
         let done = |status| matches!(status, ScanStatus::Completed | ScanStatus::Partial);
         let scanned = |artifact: &&Artifact| {
             artifact.scans.iter().any(|scan| scan.kind == ScanKind::Vulnerability && done(scan.status))

@@ -180,8 +180,7 @@ pub fn trace(snapshot: &Snapshot<'_>, basis: &Basis, name: &str) -> Result<Trace
         }
     }
     let links = walk.links();
-    let mut trace =
-        Trace { things, commits, changes, artifacts, deployments, links, missing: Vec::new(), totals };
+    let mut trace = Trace { things, commits, changes, artifacts, deployments, links, missing: Vec::new(), totals };
     trace.missing = missing::missing(&walk, &trace);
     Ok(trace)
 }

@@ -266,7 +266,9 @@ impl Finder<'_, '_> {
 
     fn image_tags(&mut self, name: &str) -> Result<()> {
         // Digests are written in the same form.
-        let Some((image, tag)) = name.rsplit_once(':').filter(|_| name.parse::<Digest>().is_err()) else { return Ok(()) };
+        let Some((image, tag)) = name.rsplit_once(':').filter(|_| name.parse::<Digest>().is_err()) else {
+            return Ok(());
+        };
         if self.is_deployed_tag(name)? {
             self.found.push(Thing::ImageTag(image.to_owned(), tag.to_owned()));
         }

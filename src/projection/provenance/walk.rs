@@ -58,18 +58,18 @@ impl<'a, 's> Walk<'a, 's> {
     /// Follows a thing both ways.
     pub(super) fn start(&mut self, from: &Thing) -> Result<()> {
         match from {
-            Thing::Commit(oid) => self.from_commit(oid),
-            Thing::Change(place, change) => self.from_change(place, change),
-            Thing::Run(place, run) => self.from_run(from, place, run),
-            Thing::Tag(place, tag) => self.from_tag(from, place, tag),
+            Thing::Commit(oid) => self.follow_commit(oid),
+            Thing::Change(place, change) => self.follow_change(place, change),
+            Thing::Run(place, run) => self.follow_run(from, place, run),
+            Thing::Tag(place, tag) => self.follow_tag(from, place, tag),
             Thing::Version(version) => {
                 let sql = "SELECT artifact, position FROM build WHERE version = ?1 AND position < ?2 \
                            ORDER BY at DESC, key DESC LIMIT 200";
-                self.from_artifacts(from, How::Version, sql, version)
+                self.follow_artifacts(from, How::Version, sql, version)
             }
-            Thing::Artifact(digest) => self.from_artifact(digest),
-            Thing::ImageTag(name, tag) => self.from_image_tag(from, name, tag),
-            Thing::Deployment(environment, service, id) => self.from_deployment((environment, service, id)),
+            Thing::Artifact(digest) => self.follow_artifact(digest),
+            Thing::ImageTag(name, tag) => self.follow_image_tag(from, name, tag),
+            Thing::Deployment(environment, service, id) => self.follow_deployment((environment, service, id)),
         }?;
         if !matches!(from, Thing::Deployment(..)) {
             self.things.insert(from.clone());
@@ -107,7 +107,7 @@ impl<'a, 's> Walk<'a, 's> {
         Ok(source::place(self.snapshot.connection, commit)?.0)
     }
 
-    fn from_commit(&mut self, oid: &str) -> Result<()> {
+    fn follow_commit(&mut self, oid: &str) -> Result<()> {
         let mut commits = vec![oid.to_owned()];
         for (place, change) in self.changes_of(oid)? {
             commits.extend(self.commits_of_change(&place, &change)?);
@@ -119,7 +119,7 @@ impl<'a, 's> Walk<'a, 's> {
         Ok(())
     }
 
-    fn from_change(&mut self, place: &str, change: &str) -> Result<()> {
+    fn follow_change(&mut self, place: &str, change: &str) -> Result<()> {
         let commits = self.commits_of_change(place, change)?;
         let mut desired = false;
         for oid in &commits {
@@ -132,7 +132,7 @@ impl<'a, 's> Walk<'a, 's> {
         Ok(())
     }
 
-    fn from_tag(&mut self, from: &Thing, place: &str, tag: &str) -> Result<()> {
+    fn follow_tag(&mut self, from: &Thing, place: &str, tag: &str) -> Result<()> {
         let (Some(repository), Some(tag)) = (self.snapshot.id(&stream(place))?, self.snapshot.id(tag)?) else {
             return Ok(());
         };
@@ -145,12 +145,12 @@ impl<'a, 's> Walk<'a, 's> {
         for (commit, position) in named {
             let oid = self.oid(commit)?;
             self.link(from.clone(), Thing::Commit(oid.clone()), How::Tag, position);
-            self.from_commit(&oid)?;
+            self.follow_commit(&oid)?;
         }
         Ok(())
     }
 
-    fn from_run(&mut self, from: &Thing, place: &str, run: &str) -> Result<()> {
+    fn follow_run(&mut self, from: &Thing, place: &str, run: &str) -> Result<()> {
         let Some(id) = self.snapshot.id(run)? else { return Ok(()) };
         let ran: Vec<(i64, i64, String)> = self.rows(
             "SELECT commit_id, position, name.text FROM pipeline_run JOIN name ON name.id = pipeline_run.repository \
@@ -185,7 +185,7 @@ impl<'a, 's> Walk<'a, 's> {
     }
 
     /// Follows the artifacts that a query names by a text.
-    fn from_artifacts(&mut self, from: &Thing, how: How, sql: &str, text: &str) -> Result<()> {
+    fn follow_artifacts(&mut self, from: &Thing, how: How, sql: &str, text: &str) -> Result<()> {
         let Some(id) = self.snapshot.id(text)? else { return Ok(()) };
         let found: Vec<(i64, i64)> = self.rows(sql, [id, self.known], |row| Ok((row.get(0)?, row.get(1)?)))?;
         for (artifact, position) in found {
@@ -197,13 +197,13 @@ impl<'a, 's> Walk<'a, 's> {
         Ok(())
     }
 
-    fn from_artifact(&mut self, digest: &str) -> Result<()> {
+    fn follow_artifact(&mut self, digest: &str) -> Result<()> {
         let Some(artifact) = self.snapshot.id(digest)? else { return Ok(()) };
         self.up_from_artifact(artifact)?;
         self.down_from_artifact(artifact)
     }
 
-    fn from_image_tag(&mut self, from: &Thing, name: &str, tag: &str) -> Result<()> {
+    fn follow_image_tag(&mut self, from: &Thing, name: &str, tag: &str) -> Result<()> {
         if let (Some(name), Some(tag)) = (self.snapshot.id(name)?, self.snapshot.id(tag)?) {
             let named: Vec<(i64, i64)> = self.rows(
                 "SELECT artifact, position FROM artifact_tag WHERE tag = ?1 AND name = ?2 AND position < ?3 \
@@ -226,20 +226,20 @@ impl<'a, 's> Walk<'a, 's> {
         Ok(())
     }
 
-    fn from_deployment(&mut self, name: (&str, &str, &str)) -> Result<()> {
+    fn follow_deployment(&mut self, name: (&str, &str, &str)) -> Result<()> {
         let Some(rollout) = deployment::rollout_of(self.snapshot, name)? else { return Ok(()) };
         let Some((_, found)) = deployment::of_rollout(self.snapshot, self.basis, rollout)? else { return Ok(()) };
         let position = i64::try_from(found.position).unwrap_or(i64::MAX);
         let (at, key) = found.place();
         self.places.insert(rollout, Place { at, key, rollout, position });
         if let Some(origin) = &found.source_commit {
-            self.to_rollout(rollout, Thing::Commit(origin.revision.clone()), How::Deployer);
+            self.lead_to(rollout, Thing::Commit(origin.revision.clone()), How::Deployer);
             self.changes_of(&origin.revision)?;
         }
         for image in &found.images {
             let Some((artifact, how)) = self.artifact_of(image, at)? else { continue };
             let digest = self.digest(artifact)?;
-            self.to_rollout(rollout, digest, how);
+            self.lead_to(rollout, digest, how);
             self.up_from_artifact(artifact)?;
         }
         Ok(())
@@ -247,10 +247,10 @@ impl<'a, 's> Walk<'a, 's> {
 
     pub(super) fn reach(&mut self, from: &Thing, how: How, place: Place) {
         self.places.insert(place.rollout, place);
-        self.to_rollout(place.rollout, from.clone(), how);
+        self.lead_to(place.rollout, from.clone(), how);
     }
 
-    fn to_rollout(&mut self, rollout: i64, from: Thing, how: How) {
+    fn lead_to(&mut self, rollout: i64, from: Thing, how: How) {
         self.things.insert(from.clone());
         self.to_rollouts.entry(rollout).or_default().insert((from, how));
     }
@@ -270,7 +270,7 @@ impl<'a, 's> Walk<'a, 's> {
             let thing = Thing::Deployment(target.environment.clone(), target.service.clone(), deployment.id.clone());
             if let Some(Origin { revision, .. }) = deployment.manifest.as_ref().filter(|it| is_commit(&it.revision)) {
                 self.desired.insert(revision.clone());
-                self.to_rollout(place.rollout, Thing::Commit(revision.clone()), How::DesiredState);
+                self.lead_to(place.rollout, Thing::Commit(revision.clone()), How::DesiredState);
                 self.changes_of(revision)?;
             }
             for (from, how) in self.to_rollouts.remove(&place.rollout).unwrap_or_default() {

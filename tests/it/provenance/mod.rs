@@ -25,7 +25,8 @@ pub fn shipped() -> Story {
     story.say("change.created", REPO, 2, &change);
     let check = json!({"commit": oid("feature"), "conclusion": "success", "kind": "lint", "name": "ci / lint"});
     story.say("check.finished", REPO, 2, &check);
-    let review = json!({"author": "Jane", "change": "42", "commit": oid("feature"), "reviewer": "Bob", "state": "approved"});
+    let review =
+        json!({"author": "Jane", "change": "42", "commit": oid("feature"), "reviewer": "Bob", "state": "approved"});
     story.say("change.reviewed", REPO, 3, &review);
     story.commit("merge", &["root", "feature"], 4);
     let merged = json!({"base": "main", "change": "42", "commit": oid("merge"), "head_commit": oid("feature"), "merged_by": "Bob", "method": "merge"});
@@ -106,9 +107,8 @@ pub fn shown(answer: &pb::TraceResponse) -> BTreeSet<String> {
 
 /// Links as `from -how-> to`.
 pub fn links(answer: &pb::TraceResponse) -> BTreeSet<String> {
-    let link = |link: &pb::TraceLink| {
-        format!("{} -{}-> {}", name(link.from.as_ref()), link.evidence, name(link.to.as_ref()))
-    };
+    let link =
+        |link: &pb::TraceLink| format!("{} -{}-> {}", name(link.from.as_ref()), link.evidence, name(link.to.as_ref()));
     answer.links.iter().map(link).collect()
 }
 

@@ -50,7 +50,9 @@ async fn a_tag_in_git_and_the_version_of_the_same_name_are_asked_about_together(
 #[tokio::test(flavor = "multi_thread")]
 async fn what_nobody_told_of_is_not_found() {
     let served = told(&shipped()).await;
-    for thing in ["", " ", "abc", "fffffff", "example.com/app#43", "nowhere#42", "run:1", "tag:v9", "x:y", "🙂", "sha256:", "%"] {
+    for thing in
+        ["", " ", "abc", "fffffff", "example.com/app#43", "nowhere#42", "run:1", "tag:v9", "x:y", "🙂", "sha256:", "%"]
+    {
         let status = try_trace(&served, thing, None).await.unwrap_err();
         assert_eq!(status.code(), tonic::Code::NotFound, "{thing:?}: {status:?}");
     }

@@ -21,7 +21,10 @@ fn a_commit_of_an_imported_repository_leads_to_the_release_it_went_with() {
         assert!(text.contains(part), "no {part} in\n{text}");
     }
     let json = desk.run(["trace", "v1", "--json"]).json();
-    assert_eq!((&json["things"][0]["kind"], &json["things"][0]["id"]), (&"tag".into(), &"example.com/acme/shop@v1".into()));
+    assert_eq!(
+        (&json["things"][0]["kind"], &json["things"][0]["id"]),
+        (&"tag".into(), &"example.com/acme/shop@v1".into())
+    );
     assert_eq!(json["deployments"][0]["deployment"]["status"], "succeeded");
     let server = desk.serve(&[]);
     assert_eq!(desk.run(["--server", &server.url(), "trace", "v1", "--json"]).json(), json);

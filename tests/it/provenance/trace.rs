@@ -63,7 +63,9 @@ async fn each_link_says_how_it_is_known() {
     ]);
     assert_eq!(links(&answer), expected);
     let position = |evidence: &str| answer.links.iter().find(|link| link.evidence == evidence).unwrap().position;
-    for (evidence, kind) in [("merged", "change.merged"), ("build", "build.finished"), ("asked_for", "manifest.committed")] {
+    for (evidence, kind) in
+        [("merged", "change.merged"), ("build", "build.finished"), ("asked_for", "manifest.committed")]
+    {
         let leaf = served.ledger.leaf(position(evidence)).unwrap();
         assert!(String::from_utf8_lossy(&leaf).contains(kind), "{evidence}");
     }
@@ -86,7 +88,10 @@ async fn what_belongs_to_each_thing_is_told_with_it() {
     assert_eq!((who(&change.reviews[0].reviewer), change.reviews[0].state.as_str()), ("Bob".to_owned(), "approved"));
     let artifact = &answer.artifacts[0];
     assert_eq!(artifact.tags[0].image, "example.com/app:1.4.0");
-    assert_eq!((artifact.builds[0].run.as_deref(), artifact.builds[0].version.as_deref()), (Some("7140"), Some("1.4.0")));
+    assert_eq!(
+        (artifact.builds[0].run.as_deref(), artifact.builds[0].version.as_deref()),
+        (Some("7140"), Some("1.4.0"))
+    );
     assert_eq!((artifact.scans[0].critical, artifact.scans[0].findings), (Some(1), Some(3)));
     assert_eq!((artifact.sboms.len(), artifact.attestations.len()), (1, 1));
     let running = answer.deployments[0].deployment.as_ref().unwrap();
@@ -154,7 +159,10 @@ async fn a_build_of_an_index_and_a_scan_of_its_platform_are_of_one_artifact() {
         assert!(shown.contains(&format!("commit:{}", oid("a"))), "{thing}");
         assert_eq!(answer.deployments.len(), 1, "{thing}");
         let missing = missing(&answer);
-        assert!(!missing.iter().any(|what| what.starts_with("scan") || what.starts_with("build")), "{thing}: {missing:?}");
+        assert!(
+            !missing.iter().any(|what| what.starts_with("scan") || what.starts_with("build")),
+            "{thing}: {missing:?}"
+        );
     }
     served.finish().await;
 }
@@ -168,7 +176,12 @@ async fn an_image_known_by_its_tag_is_what_the_tag_named_then() {
         story.say("tag.repointed", &format!("artifact/{}", digest(name)), hours, &tagged);
     }
     let image = json!([{"name": "example.com/app", "tag": "stable"}]);
-    story.sync("succeeded", "before", 2, &json!({"images": image})).sync("succeeded", "after", 6, &json!({"images": image}));
+    story.sync("succeeded", "before", 2, &json!({"images": image})).sync(
+        "succeeded",
+        "after",
+        6,
+        &json!({"images": image}),
+    );
     let served = told(&story).await;
     let (old, new) = (trace(&served, &digest("old")).await, trace(&served, &digest("new")).await);
     let deployments = |answer| -> Vec<String> {
@@ -178,10 +191,9 @@ async fn an_image_known_by_its_tag_is_what_the_tag_named_then() {
     assert_eq!(deployments(&old), ["deployment:production/app/before"]);
     assert_eq!(deployments(&new), ["deployment:production/app/after"]);
     let back = trace(&served, "before").await;
-    assert!(links(&back).contains(&format!(
-        "artifact:{} -registry_tag-> deployment:production/app/before",
-        digest("old")
-    )));
+    assert!(
+        links(&back).contains(&format!("artifact:{} -registry_tag-> deployment:production/app/before", digest("old")))
+    );
     let both = trace(&served, "example.com/app:stable").await;
     assert_eq!((both.artifacts.len(), both.deployments.len()), (2, 2));
     served.finish().await;
@@ -196,7 +208,12 @@ async fn a_late_build_is_known_from_its_position_on() {
     let answer = trace(&served, &digest("late")).await;
     assert!(answer.commits.is_empty() && missing(&answer).contains(&format!("build artifact:{}", digest("late"))));
     let mut more = Story(story.0.clone());
-    more.say("build.finished", &format!("artifact/{}", digest("late")), 1, &json!({"commit": oid("a"), "conclusion": "success"}));
+    more.say(
+        "build.finished",
+        &format!("artifact/{}", digest("late")),
+        1,
+        &json!({"commit": oid("a"), "conclusion": "success"}),
+    );
     served.ledger.append(more.0.split_off(story.0.len())).await.unwrap();
     assert_eq!(trace(&served, &digest("late")).await.commits.len(), 1);
     assert_eq!(trace(&served, &oid("a")).await.deployments.len(), 1);
@@ -246,7 +263,8 @@ pub async fn erase(served: &Served, subject: &str) {
 async fn a_change_that_only_its_author_approved_lacks_an_approval() {
     let mut story = Story::default();
     story.commit("a", &[], 0);
-    let reviewed = |reviewer: &str, state: &str| json!({"author": "Jane", "change": "1", "reviewer": reviewer, "state": state});
+    let reviewed =
+        |reviewer: &str, state: &str| json!({"author": "Jane", "change": "1", "reviewer": reviewer, "state": state});
     story.say("change.reviewed", REPO, 1, &reviewed("Jane", "approved"));
     story.say("change.reviewed", REPO, 2, &reviewed("Bob", "approved"));
     story.say("change.reviewed", REPO, 3, &reviewed("Bob", "dismissed"));
@@ -266,7 +284,11 @@ async fn in_whatever_order_things_come_to_be_known_the_answer_is_the_same() {
     let back = told(&back).await;
     for thing in [oid("feature"), digest("app"), "d1".to_owned(), oid("wanted"), "1.4.0".to_owned()] {
         let (one, other) = (trace(&forth, &thing).await, trace(&back, &thing).await);
-        assert_eq!((shown(&one), links(&one), missing(&one)), (shown(&other), links(&other), missing(&other)), "{thing}");
+        assert_eq!(
+            (shown(&one), links(&one), missing(&one)),
+            (shown(&other), links(&other), missing(&other)),
+            "{thing}"
+        );
     }
     forth.finish().await;
     back.finish().await;
