@@ -14,6 +14,7 @@ mod progress;
 mod questions;
 mod record;
 mod report;
+mod search;
 mod serve;
 mod show;
 mod trace;
@@ -122,6 +123,8 @@ enum Command {
     Drift(drift::Drift),
     /// Where a commit, a change, an artifact or a deployment comes from, and where it went
     Trace(trace::Trace),
+    /// Where words stand: in messages, titles, reasons and notes, in names, in who people are
+    Search(search::Search),
     /// Environments and the services in them
     Targets(environment::Targets),
     /// Derive the views anew from the log
@@ -189,6 +192,7 @@ async fn dispatch(cli: Cli) -> Result<Outcome, Exit> {
         Command::Deployments(args) => Box::pin(environment::deployments(&settings, args)).await,
         Command::Drift(args) => Box::pin(drift::drift(&settings, args)).await,
         Command::Trace(args) => Box::pin(trace::trace(&settings, args)).await,
+        Command::Search(args) => Box::pin(search::search(&settings, args)).await,
         Command::Targets(args) => Box::pin(environment::targets(&settings, args)).await,
         Command::Rebuild(args) => environment::rebuild(&settings, args).await,
         Command::Verify(args) => verify::verify(&settings, args).await,

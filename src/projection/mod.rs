@@ -16,6 +16,7 @@ pub mod practice;
 mod projector;
 pub mod provenance;
 mod registry;
+pub mod search;
 mod snapshot;
 pub mod source;
 

@@ -22,6 +22,7 @@ mod model;
 mod projection;
 mod properties;
 mod provenance;
+mod search;
 mod sources;
 mod support;
 mod tidy;

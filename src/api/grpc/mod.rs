@@ -7,6 +7,7 @@ mod evidence;
 mod floor;
 mod provenance;
 mod read;
+mod search;
 mod trace;
 
 use std::pin::Pin;

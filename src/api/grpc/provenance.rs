@@ -24,4 +24,8 @@ impl pb::provenance_service_server::ProvenanceService for ProvenanceApi {
     async fn trace(&self, request: Request<pb::TraceRequest>) -> Result<Response<pb::TraceResponse>, Status> {
         super::trace::trace(&self.views, request.into_inner()).await
     }
+
+    async fn search(&self, request: Request<pb::SearchRequest>) -> Result<Response<pb::SearchResponse>, Status> {
+        super::search::search(&self.views, request.into_inner()).await
+    }
 }
