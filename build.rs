@@ -9,6 +9,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "plimsoll/v1/environment.proto",
         "plimsoll/v1/metrics.proto",
         "plimsoll/v1/audit.proto",
+        "plimsoll/v1/provenance.proto",
+        "plimsoll/v1/search.proto",
+        "plimsoll/v1/trace.proto",
         "plimsoll/bench/v1/bench.proto",
     ];
     for file in files {

@@ -32,6 +32,10 @@ pub(super) fn of_query(error: &projection::Error) -> Status {
             details.add_bad_request_violation(field, what);
             (Code::InvalidArgument, "INVALID_ARGUMENT")
         }
+        Query::Ambiguous { name, .. } => {
+            details.add_bad_request_violation(name, error.to_string());
+            (Code::InvalidArgument, "AMBIGUOUS")
+        }
         Query::NotFound(_) => (Code::NotFound, "NOT_FOUND"),
         Query::Stopped { projection, reason, .. } => {
             details.add_precondition_failure_violation("PROJECTION_STOPPED", projection, reason);
@@ -44,6 +48,9 @@ pub(super) fn of_query(error: &projection::Error) -> Status {
     };
     let metadata = match error {
         Query::Stopped { position, .. } => HashMap::from([("position".to_owned(), position.to_string())]),
+        Query::Ambiguous { candidates, .. } => {
+            HashMap::from([("candidates".to_owned(), serde_json::to_string(candidates).unwrap_or_default())])
+        }
         _ => HashMap::new(),
     };
     finish(error, (code, reason), error.to_string(), details, metadata)

@@ -107,7 +107,11 @@ impl From<projection::Error> for Exit {
 impl From<tonic::Status> for Exit {
     fn from(status: tonic::Status) -> Self {
         use tonic::Code;
+        use tonic_types::StatusExt;
+        // Well asked, and there is no one answer.
+        let ambiguous = status.get_details_error_info().is_some_and(|info| info.reason == "AMBIGUOUS");
         let code = match status.code() {
+            _ if ambiguous => 1,
             Code::InvalidArgument | Code::OutOfRange | Code::Unimplemented => 2,
             Code::Unavailable | Code::DeadlineExceeded | Code::ResourceExhausted | Code::Cancelled => 3,
             // Made on this side, of a connection that broke: no answer of the server's.

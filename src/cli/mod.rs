@@ -17,8 +17,10 @@ mod progress;
 mod questions;
 mod record;
 mod report;
+mod search;
 mod serve;
 mod show;
+mod trace;
 mod verify;
 
 use std::path::PathBuf;
@@ -130,6 +132,10 @@ enum Command {
     Explain(Box<dora::Explain>),
     /// Everything that went past the usual way: the list that an auditor starts from
     Exceptions(exceptions::Exceptions),
+    /// Where a commit, a change, an artifact or a deployment comes from, and where it went
+    Trace(trace::Trace),
+    /// Where words stand: in messages, titles, reasons and notes, in names, in who people are
+    Search(search::Search),
     /// Environments and the services in them
     Targets(environment::Targets),
     /// Derive the views anew from the log
@@ -200,6 +206,8 @@ async fn dispatch(cli: Cli) -> Result<Outcome, Exit> {
         Command::Dora(args) => Box::pin(dora::dora(&settings, *args)).await,
         Command::Explain(args) => Box::pin(dora::explain(&settings, *args)).await,
         Command::Exceptions(args) => Box::pin(exceptions::exceptions(&settings, args)).await,
+        Command::Trace(args) => Box::pin(trace::trace(&settings, args)).await,
+        Command::Search(args) => Box::pin(search::search(&settings, args)).await,
         Command::Targets(args) => Box::pin(environment::targets(&settings, args)).await,
         Command::Rebuild(args) => environment::rebuild(&settings, args).await,
         Command::Verify(args) => verify::verify(&settings, args).await,

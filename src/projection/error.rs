@@ -47,6 +47,14 @@ pub enum Error {
     /// Nothing is known of what was asked about.
     #[error("{0} not found")]
     NotFound(String),
+    /// A name that several things have.
+    #[error("{name} may be any of {}", candidates.join(", "))]
+    Ambiguous {
+        /// The name.
+        name: String,
+        /// What has it, by names that only one thing has.
+        candidates: Vec<String>,
+    },
     /// A request that cannot be answered as asked.
     #[error("{field}: {what}")]
     Invalid {
@@ -77,7 +85,7 @@ impl Error {
             Self::Stopped { .. } => Kind::Refused,
             Self::Rebuilding { .. } | Self::Behind { .. } => Kind::Unavailable,
             Self::NotFound(_) => Kind::NotFound,
-            Self::Invalid { .. } => Kind::Invalid,
+            Self::Invalid { .. } | Self::Ambiguous { .. } => Kind::Invalid,
             Self::Damaged(_) => Kind::Corrupt,
             Self::Database(_) | Self::Poison(_) => Kind::Internal,
         }

@@ -18,6 +18,8 @@ pub struct Event {
     pub envelope: Envelope,
     /// Its payload.
     pub data: Data,
+    /// All of it, byte for byte.
+    pub leaf: bytes::Bytes,
 }
 
 impl Event {
@@ -38,6 +40,7 @@ impl Event {
             at: envelope.occurred_at.micros(),
             envelope,
             data,
+            leaf: entry.leaf.clone(),
         })
     }
 

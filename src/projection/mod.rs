@@ -17,7 +17,9 @@ pub mod meter;
 mod names;
 pub mod practice;
 mod projector;
+pub mod provenance;
 mod registry;
+pub mod search;
 mod snapshot;
 pub mod source;
 

@@ -221,6 +221,9 @@ impl Projector {
         save(&tx, size, &last.envelope.id.to_string(), &self.parts)?;
         tx.commit().map_err(Error::from)?;
         self.size = size;
+        for part in &mut self.parts {
+            part.projection.committed(&self.connection)?;
+        }
         Ok(())
     }
 

@@ -38,6 +38,14 @@ pub trait Projection: Send {
         Ok(())
     }
 
+    /// Told once what was folded is committed.
+    ///
+    /// # Errors
+    /// `Database`.
+    fn committed(&mut self, _: &Connection) -> Result<()> {
+        Ok(())
+    }
+
     /// Forgets what is kept at hand: the transaction was taken back.
     fn reset(&mut self) {}
 }
@@ -126,5 +134,6 @@ pub fn all() -> Vec<Box<dyn Projection>> {
         Box::new(super::dora::Dora),
         Box::new(super::practice::Practice::default()),
         Box::new(super::meter::Meters::default()),
+        Box::new(super::search::Searches::default()),
     ]
 }

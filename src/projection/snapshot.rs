@@ -6,7 +6,7 @@ use rusqlite::Connection;
 
 use super::projector::{hash, state, stop};
 use super::{About, Error, Projection, Result, Stop};
-use crate::event::Timestamp;
+use crate::event::{Private, Timestamp};
 use crate::ledger::{Ledger, Readers, Store};
 
 /// How many read connections are kept open.
@@ -177,14 +177,15 @@ impl Snapshot<'_> {
         Ok(self.ledger.subject(&id)?.map(|row| row.identity))
     }
 
-    /// A private text; none once it was erased.
+    /// A private text; none where there is none, and once it was erased.
     ///
     /// # Errors
     /// `Ledger`.
-    pub fn private(&self, text: &crate::event::Private) -> Result<Option<String>> {
+    pub fn private(&self, text: Option<&Private>) -> Result<Option<String>> {
         match text {
-            crate::event::Private::Plain(text) => Ok(Some(text.clone())),
-            crate::event::Private::Sealed(sealed) => self.sealed(&sealed.sealed),
+            None => Ok(None),
+            Some(Private::Plain(text)) => Ok(Some(text.clone())),
+            Some(Private::Sealed(sealed)) => self.sealed(&sealed.sealed),
         }
     }
 

@@ -23,6 +23,8 @@ mod model;
 mod practice;
 mod projection;
 mod properties;
+mod provenance;
+mod search;
 mod sources;
 mod support;
 mod tidy;

@@ -8,7 +8,10 @@ mod environment;
 mod evidence;
 mod floor;
 mod metrics;
+mod provenance;
 mod read;
+mod search;
+mod trace;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -23,6 +26,7 @@ pub use audit::AuditApi;
 pub use environment::EnvironmentApi;
 pub use floor::FloorBench;
 pub use metrics::MetricsApi;
+pub use provenance::ProvenanceApi;
 
 use super::convert::{event_to_proto, key_of, receipt_to_proto};
 use super::proto::v1 as pb;
@@ -31,12 +35,17 @@ use crate::app::Views;
 use crate::ledger::{Ledger, Result as LedgerResult};
 
 /// Names of the services that answer about views.
-pub(super) const QUESTIONS: [&str; 3] =
-    ["plimsoll.v1.EnvironmentService", "plimsoll.v1.MetricsService", "plimsoll.v1.AuditService"];
+pub(super) const QUESTIONS: [&str; 4] = [
+    "plimsoll.v1.EnvironmentService",
+    "plimsoll.v1.ProvenanceService",
+    "plimsoll.v1.MetricsService",
+    "plimsoll.v1.AuditService",
+];
 
 /// The services that answer about views.
 pub(super) fn questions(views: Views) -> Routes {
     Routes::new(pb::environment_service_server::EnvironmentServiceServer::new(EnvironmentApi::new(views.clone())))
+        .add_service(pb::provenance_service_server::ProvenanceServiceServer::new(ProvenanceApi::new(views.clone())))
         .add_service(pb::metrics_service_server::MetricsServiceServer::new(MetricsApi::new(views.clone())))
         .add_service(pb::audit_service_server::AuditServiceServer::new(AuditApi::new(views)))
 }

@@ -8,7 +8,7 @@ use super::super::{Result, source};
 use crate::event::artifact::{
     ArtifactPublished, AttestationAttached, BuildFinished, Platform, ScanFinished, TagRepointed,
 };
-use crate::event::target::ManifestCommitted;
+use crate::event::target::{ManifestCommitted, ManifestSource};
 use crate::event::{Data, Digest, GitOid, StreamName};
 
 /// The fold.
@@ -26,6 +26,15 @@ impl Projection for Artifacts {
             Data::ManifestCommitted(it) => return requested(step, it),
             Data::CheckFinished(it) => return checked(step, it.artifact.as_ref()),
             Data::TestsuiteFinished(it) => return checked(step, it.artifact.as_ref()),
+            Data::SyncStarted(it) => {
+                return mentioned(step, it.repository.as_ref(), it.commit.as_ref(), it.sources.as_ref());
+            }
+            Data::SyncSucceeded(it) => {
+                return mentioned(step, it.repository.as_ref(), it.commit.as_ref(), it.sources.as_ref());
+            }
+            Data::SyncFailed(it) => {
+                return mentioned(step, it.repository.as_ref(), it.commit.as_ref(), it.sources.as_ref());
+            }
             _ => {}
         }
         let Some(digest) = step.event.stream().strip_prefix("artifact/") else { return Ok(()) };
@@ -45,6 +54,21 @@ impl Projection for Artifacts {
 fn commit(step: &mut Step<'_>, repository: Option<&StreamName>, commit: Option<&GitOid>) -> Result<Option<i64>> {
     let repository = repository.map_or("", |stream| stream.as_str());
     commit.map(|commit| source::commit_id(step, repository, commit.as_str())).transpose()
+}
+
+/// Gives numbers to the commits that a deployment is of, so that they are found by the beginning of their ids.
+fn mentioned(
+    step: &mut Step<'_>,
+    repository: Option<&StreamName>,
+    of: Option<&GitOid>,
+    sources: Option<&Vec<ManifestSource>>,
+) -> Result<()> {
+    commit(step, repository, of)?;
+    for source in sources.into_iter().flatten().filter(|source| source.chart.is_none()) {
+        let revision = source.revision.as_ref().and_then(|revision| revision.parse::<GitOid>().ok());
+        commit(step, source.repository.as_ref(), revision.as_ref())?;
+    }
+    Ok(())
 }
 
 /// Tells that the source commits of an artifact, and of what it is linked with, may be others now.
@@ -197,6 +221,7 @@ fn checked(step: &mut Step<'_>, artifact: Option<&Digest>) -> Result<()> {
 }
 
 fn requested(step: &mut Step<'_>, it: &ManifestCommitted) -> Result<()> {
+    commit(step, Some(&it.repository), Some(&it.commit))?;
     for image in it.images.iter().flatten().filter_map(|edit| edit.after.as_ref()) {
         let image = step.name(&RunningImage::from(image).identity())?;
         step.tx

@@ -13,7 +13,7 @@ use super::About;
 /// What this projection is.
 pub const ABOUT: About = About {
     name: "artifact",
-    version: 1,
+    version: 2,
     schema: include_str!("../../../schema/views/artifact.sql"),
     tables: &[
         "build",

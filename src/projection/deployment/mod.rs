@@ -5,6 +5,7 @@
 
 mod fact;
 mod fold;
+mod look_up;
 mod query;
 mod rollout;
 mod store;
@@ -15,8 +16,9 @@ pub(super) use fact::HOTFIX;
 pub use fact::RunningImage;
 pub use fold::Deployments;
 pub(super) use fold::target_of;
+pub(super) use look_up::{By, Place, named, of_rollout, places, rollout_of};
 pub use query::{Deployment, Gap, Origin, Target, deployments, gaps, services, state, target, targets};
-pub(super) use query::{deployment, effects, is_usually_automatic, live, of_rollout};
+pub(super) use query::{deployment, effects, is_usually_automatic, live};
 pub(super) use store::Row;
 pub use tier::{Tier, tier};
 pub use walk::{Class, Ended, Status};

@@ -95,7 +95,7 @@ pub struct Deployment {
     pub position: u64,
 }
 
-fn read_target(row: &SqlRow<'_>) -> rusqlite::Result<Target> {
+pub(super) fn read_target(row: &SqlRow<'_>) -> rusqlite::Result<Target> {
     let since = instant(row.get(3)?);
     Ok(Target { id: row.get(0)?, environment: row.get(1)?, service: row.get(2)?, since })
 }
@@ -183,20 +183,6 @@ pub(in super::super) fn effects(
     let parameters = params![target.id, from, to, basis.known()];
     let rows = statement.query_map(parameters, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
     Ok(rows.collect::<Result<_, _>>()?)
-}
-
-/// The deployment that is a rollout, by the rollout's number.
-///
-/// # Errors
-/// `Database`, `Damaged`.
-pub(in super::super) fn of_rollout(snapshot: &Snapshot<'_>, basis: &Basis, rollout: i64) -> Result<Option<Deployment>> {
-    let mut statement = snapshot.connection.prepare_cached(concat!(
-        "SELECT ",
-        columns!(),
-        " FROM deployment WHERE rollout = ?1 AND known_from < ?2 AND known_to >= ?2"
-    ))?;
-    let row = statement.query_row(params![rollout, basis.known()], Row::read).optional()?;
-    row.map(|row| deployment(snapshot, row)).transpose()
 }
 
 /// Whether some deployment of a target began by itself or by a command.

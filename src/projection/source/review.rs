@@ -112,7 +112,7 @@ pub(in super::super) fn change(
     Ok(Some(Change {
         repository: event.stream().to_owned(),
         change: merge.change.clone(),
-        title: merge.title.as_ref().map(|title| snapshot.private(title)).transpose()?.flatten(),
+        title: snapshot.private(merge.title.as_ref())?,
         author,
         merged_by: merge.merged_by.as_ref().map(pseudonym),
         merged_at: instant(event.at),

@@ -3,7 +3,7 @@
 mod cases;
 mod figures;
 mod git_oracle;
-mod history;
+pub mod history;
 mod model;
 mod properties;
-mod story;
+pub mod story;

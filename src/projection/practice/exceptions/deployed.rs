@@ -43,13 +43,13 @@ pub(super) fn find(audit: &mut Audit<'_>) -> Result<()> {
             break;
         }
         let found = deployment::of_rollout(snapshot, basis, rollout)?;
-        let (Some(deployment), Some(target)) = (found, targets.get(n)) else { continue };
+        let (Some((_, deployment)), Some(target)) = (found, targets.get(n)) else { continue };
         let before = deployment.replaced.map(|rollout| deployment::of_rollout(snapshot, basis, rollout)).transpose()?;
         let case = Case {
             stream: format!("target/{}/{}", target.environment, target.service),
             target: target.clone(),
             event: snapshot.event(deployment.position)?,
-            before: before.flatten(),
+            before: before.flatten().map(|(_, before)| before),
             deployment,
         };
         in_freeze(audit, &freezes, &case);
