@@ -470,3 +470,49 @@ fn statements(walk: &Walk<'_, '_>, sql: &str, artifact: i64) -> Result<Vec<Attes
         Ok(Attestation { predicate: row.get(0)?, at: instant(row.get(1)?), position })
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn review(reviewer: &str, state: ReviewState) -> Review {
+        Review {
+            reviewer: Some(reviewer.to_owned()),
+            state,
+            commit: None,
+            own: reviewer == "author",
+            at: Timestamp::from_micros_clamped(0),
+            position: 0,
+        }
+    }
+
+    fn approved(reviews: &[(&str, ReviewState)]) -> bool {
+        let change = Change {
+            repository: String::new(),
+            change: String::new(),
+            state: "merged",
+            title: None,
+            author: None,
+            base: None,
+            created_at: None,
+            merged_at: None,
+            merged_by: None,
+            method: None,
+            hotfix: false,
+            url: None,
+            reviews: reviews.iter().map(|(reviewer, state)| review(reviewer, *state)).collect(),
+            position: 0,
+        };
+        change.approved()
+    }
+
+    #[test]
+    fn the_last_word_of_somebody_else_is_an_approval_or_is_none() {
+        use ReviewState::{Approved, ChangesRequested, Commented, Dismissed};
+        assert!(!approved(&[]) && !approved(&[("author", Approved)]) && !approved(&[("a", Commented)]));
+        assert!(approved(&[("a", Approved)]) && approved(&[("a", Approved), ("a", Commented)]));
+        assert!(approved(&[("a", ChangesRequested), ("a", Approved)]));
+        assert!(!approved(&[("a", Approved), ("a", ChangesRequested)]) && !approved(&[("a", Approved), ("a", Dismissed)]));
+        assert!(approved(&[("a", Approved), ("a", Dismissed), ("b", Approved)]));
+    }
+}

@@ -384,3 +384,35 @@ fn is_known_artifact(snapshot: &Snapshot<'_>, digest: &str, known: i64) -> Resul
     )?;
     Ok(told || runs_or_was_asked_for(snapshot, id, known)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thing_is_named_by_kind_and_id() {
+        let own = str::to_owned;
+        let named = [
+            (Thing::Commit(own("abc")), "commit:abc"),
+            (Thing::Change(own("h/p"), own("42")), "change:h/p#42"),
+            (Thing::Run(own("h/p"), own("7")), "run:h/p/runs/7"),
+            (Thing::Run(own(""), own("7")), "run:7"),
+            (Thing::Tag(own("h/p"), own("v1")), "tag:h/p@v1"),
+            (Thing::Version(own("1.0")), "version:1.0"),
+            (Thing::Artifact(own("sha256:00")), "artifact:sha256:00"),
+            (Thing::ImageTag(own("h/p"), own("v1")), "image:h/p:v1"),
+            (Thing::Deployment(own("production"), own("app"), own("d1")), "deployment:production/app/d1"),
+        ];
+        for (thing, name) in named {
+            assert_eq!(thing.to_string(), name);
+            assert!(KINDS.contains(&thing.kind()));
+        }
+        assert_eq!((stream("h/p").as_str(), stream("").as_str()), ("repo/h/p", ""));
+        assert_eq!((repository("repo/h/p").as_str(), repository("h/p").as_str()), ("h/p", "h/p"));
+    }
+
+    #[test]
+    fn ids_in_hexadecimal_are_looked_for_from_seven_digits_on() {
+        assert!(is_hex("0123abc") && !is_hex("012345") && !is_hex("0123abg") && !is_hex(&"0".repeat(129)));
+    }
+}
