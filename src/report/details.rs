@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::event::Timestamp;
 use crate::event::artifact::{ScanKind, Severities};
 
 /// How bad a finding is, in the words most scanners share.
@@ -84,6 +85,9 @@ pub struct Finding {
     /// The version that mends it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fixed_in: Option<String>,
+    /// When it was made public.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disclosed_at: Option<Timestamp>,
     /// Where it is: `path:line`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub place: Option<String>,
