@@ -12,6 +12,7 @@ mod error;
 mod event;
 pub mod meter;
 mod names;
+pub mod package;
 pub mod practice;
 mod projector;
 mod registry;

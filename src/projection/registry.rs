@@ -116,6 +116,7 @@ pub fn all() -> Vec<Box<dyn Projection>> {
         Box::new(super::source::Sources::default()),
         Box::new(super::artifact::Artifacts),
         Box::new(super::deployment::Deployments::default()),
+        Box::new(super::package::Packages::default()),
         Box::new(super::practice::Practice::default()),
         Box::new(super::meter::Meters::default()),
     ]

@@ -4,6 +4,7 @@ mod fold;
 mod query;
 
 pub use fold::Artifacts;
+pub(super) use query::linked;
 pub use query::{Evidence, Found, SourceCommit, origins, source_commits};
 
 use super::About;

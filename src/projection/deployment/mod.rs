@@ -12,6 +12,7 @@ mod tier;
 mod walk;
 
 pub use fact::RunningImage;
+pub(super) use fact::named_images;
 pub use fold::Deployments;
 pub(super) use fold::target_of;
 pub use query::{Deployment, Gap, Origin, Target, deployments, gaps, services, state, target, targets};
