@@ -4,14 +4,25 @@
 //! ([`crate::report`]). What cannot be read makes its artifact one of which nothing is known, never one without findings.
 //! Documents about source code are left aside: what a tree lists is not what was built from it.
 
+mod asked;
+mod exposure;
 mod fold;
 mod names;
 mod range;
 mod reading;
+mod run;
 mod store;
+mod told;
+mod unknown;
 mod version;
 
+pub use asked::{Pattern, Subject};
+pub use exposure::{End, Exposed, Exposure, Period, Question, Sighting, Statement, exposure};
 pub use fold::Packages;
+pub use names::Package;
+pub use store::DocumentKind;
+pub use told::Evidence;
+pub use unknown::{Place, Unknown, unknown, without_images};
 
 use super::About;
 

@@ -10,7 +10,7 @@ use super::version::Scheme;
 
 /// A range of versions.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Range {
+pub(super) struct Range {
     /// One of these holds; each is a list of which all hold.
     alternatives: Vec<Vec<Bound>>,
 }

@@ -13,11 +13,29 @@ const NUMBERS_KEPT: usize = 500_000;
 
 /// What a document is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum DocumentKind {
+pub enum DocumentKind {
+    /// A bill of materials.
     Sbom = 0,
+    /// A scanner's report.
     Scan = 1,
     /// What somebody says of vulnerabilities (VEX), over the heads of scanners.
     Statement = 2,
+}
+
+impl DocumentKind {
+    /// The word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Sbom => "sbom",
+            Self::Scan => "scan",
+            Self::Statement => "statement",
+        }
+    }
+
+    pub(super) fn of(number: i64) -> Option<Self> {
+        [Self::Sbom, Self::Scan, Self::Statement].into_iter().find(|kind| *kind as i64 == number)
+    }
 }
 
 /// How far a document could be read.
