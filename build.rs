@@ -7,6 +7,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "plimsoll/v1/ledger.proto",
         "plimsoll/v1/basis.proto",
         "plimsoll/v1/environment.proto",
+        "plimsoll/v1/exposure.proto",
+        "plimsoll/v1/provenance.proto",
         "plimsoll/bench/v1/bench.proto",
     ];
     for file in files {

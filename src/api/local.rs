@@ -4,8 +4,9 @@ use hyper_util::rt::TokioIo;
 use tonic::transport::server::Server;
 use tonic::transport::{Channel, Endpoint};
 
-use super::grpc::EnvironmentApi;
+use super::grpc::{EnvironmentApi, ProvenanceApi};
 use super::proto::v1::environment_service_server::EnvironmentServiceServer;
+use super::proto::v1::provenance_service_server::ProvenanceServiceServer;
 use crate::app::Views;
 
 /// Bytes that may be on their way in each direction.
@@ -17,7 +18,9 @@ const PIPE_BYTES: usize = 1 << 20;
 /// tonic's, should the pipe break.
 pub async fn local(views: Views) -> Result<Channel, tonic::transport::Error> {
     let (client, server) = tokio::io::duplex(PIPE_BYTES);
-    let services = Server::builder().add_service(EnvironmentServiceServer::new(EnvironmentApi::new(views)));
+    let services = Server::builder()
+        .add_service(EnvironmentServiceServer::new(EnvironmentApi::new(views.clone())))
+        .add_service(ProvenanceServiceServer::new(ProvenanceApi::new(views)));
     tokio::spawn(async move {
         let incoming = tokio_stream::once(Ok::<_, std::io::Error>(server));
         if let Err(error) = services.serve_with_incoming(incoming).await {

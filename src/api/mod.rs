@@ -11,7 +11,7 @@ mod time;
 mod views;
 
 pub use convert::{draft_to_proto, filter_to_proto};
-pub use grpc::{EnvironmentApi, FloorBench, LedgerApi};
+pub use grpc::{EnvironmentApi, FloorBench, LedgerApi, ProvenanceApi};
 pub use local::local;
 pub use server::{Addresses, IntakeCounts, ServerOptions, serve};
 pub use time::Timestamp;

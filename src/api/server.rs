@@ -9,10 +9,11 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tonic::transport::server::TcpIncoming;
 
-use super::grpc::{EnvironmentApi, FloorBench, LedgerApi};
+use super::grpc::{EnvironmentApi, FloorBench, LedgerApi, ProvenanceApi};
 use super::proto::bench::v1::floor_service_server::FloorServiceServer;
 use super::proto::v1::environment_service_server::EnvironmentServiceServer;
 use super::proto::v1::ledger_service_server::LedgerServiceServer;
+use super::proto::v1::provenance_service_server::ProvenanceServiceServer;
 use super::{http, proto};
 use crate::app::Views;
 use crate::app::metrics::Intakes;
@@ -92,6 +93,7 @@ pub async fn serve(
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .with_service_name("plimsoll.v1.LedgerService")
         .with_service_name("plimsoll.v1.EnvironmentService")
+        .with_service_name("plimsoll.v1.ProvenanceService")
         .with_service_name("grpc.health.v1.Health")
         .build_v1()
         .map_err(|error| internal(&error))?;
@@ -99,6 +101,7 @@ pub async fn serve(
         .max_decoding_message_size(MESSAGE_BYTES_MAX)
         .max_encoding_message_size(MESSAGE_BYTES_MAX);
     let scrape = http::Scrape { views: options.views.clone(), intakes: options.intakes };
+    let provenance = options.views.clone().map(|views| ProvenanceServiceServer::new(ProvenanceApi::new(views)));
     let environment = options.views.map(|views| EnvironmentServiceServer::new(EnvironmentApi::new(views)));
     let floor = options.floor.map(|floor| FloorServiceServer::new(floor).max_decoding_message_size(MESSAGE_BYTES_MAX));
     let grpc_server = tonic::transport::Server::builder()
@@ -109,6 +112,7 @@ pub async fn serve(
         .add_service(reflection)
         .add_service(api)
         .add_optional_service(environment)
+        .add_optional_service(provenance)
         .add_optional_service(floor)
         // Small answers must not wait for the acknowledgement of earlier ones.
         .serve_with_incoming_shutdown(TcpIncoming::from(grpc).with_nodelay(Some(true)), until(stopped.clone()));

@@ -6,6 +6,7 @@ mod drift;
 mod environment;
 mod evidence;
 mod exit;
+mod exposure;
 mod follow;
 mod import;
 mod keep;
@@ -119,6 +120,8 @@ enum Command {
     Deployments(environment::Deployments),
     /// Times in which what ran differed from what should have run
     Drift(drift::Drift),
+    /// Where and when something ran that has a package or a vulnerability
+    Exposure(exposure::Exposure),
     /// Environments and the services in them
     Targets(environment::Targets),
     /// Derive the views anew from the log
@@ -185,6 +188,7 @@ async fn dispatch(cli: Cli) -> Result<Outcome, Exit> {
         Command::Env(args) => Box::pin(environment::env(&settings, args)).await,
         Command::Deployments(args) => Box::pin(environment::deployments(&settings, args)).await,
         Command::Drift(args) => Box::pin(drift::drift(&settings, args)).await,
+        Command::Exposure(args) => Box::pin(exposure::exposure(&settings, args)).await,
         Command::Targets(args) => Box::pin(environment::targets(&settings, args)).await,
         Command::Rebuild(args) => environment::rebuild(&settings, args).await,
         Command::Verify(args) => verify::verify(&settings, args).await,

@@ -4,7 +4,9 @@ mod append;
 mod drift;
 mod environment;
 mod evidence;
+mod exposure;
 mod floor;
+mod provenance;
 mod read;
 
 use std::pin::Pin;
@@ -17,6 +19,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 pub use environment::EnvironmentApi;
 pub use floor::FloorBench;
+pub use provenance::ProvenanceApi;
 
 use super::convert::{event_to_proto, key_of, receipt_to_proto};
 use super::proto::v1 as pb;
