@@ -11,6 +11,7 @@ mod api;
 mod attacks;
 mod cli;
 mod conformance;
+mod exposure;
 mod faults;
 mod foreign;
 mod fuzzed;

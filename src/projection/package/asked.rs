@@ -7,7 +7,7 @@ use packageurl::PackageUrl;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::super::{Basis, Error, Result, Snapshot};
-use super::names::{Package, vulnerability};
+use super::names::{Package, system, vulnerability};
 use super::range::Range;
 
 /// What an exposure is asked about.
@@ -55,8 +55,9 @@ impl FromStr for Pattern {
         let range = range.map(|range| range.parse()).transpose()?;
         if base.starts_with("pkg:") {
             let purl = PackageUrl::from_str(base).map_err(|error| format!("{base:?} is no package URL: {error}"))?;
-            let namespace = purl.namespace().map(str::to_owned);
-            return Ok(Self { kind: Some(purl.ty().to_owned()), namespace, name: purl.name().to_owned(), range });
+            let (kind, namespace) = system(purl.ty(), purl.namespace().unwrap_or_default());
+            let namespace = Some(namespace).filter(|namespace| !namespace.is_empty()).map(str::to_owned);
+            return Ok(Self { kind: Some(kind.to_owned()), namespace, name: purl.name().to_owned(), range });
         }
         if base.is_empty() {
             return Err("a package is named by its package URL or its name".to_owned());

@@ -58,12 +58,8 @@ impl Package {
                     Some(epoch) if !version.contains(':') => format!("{epoch}:{version}"),
                     _ => version.to_owned(),
                 };
-                Self {
-                    kind: purl.ty().to_owned(),
-                    namespace: purl.namespace().unwrap_or_default().to_owned(),
-                    name: purl.name().to_owned(),
-                    version,
-                }
+                let (kind, namespace) = system(purl.ty(), purl.namespace().unwrap_or_default());
+                Self { kind: kind.to_owned(), namespace: namespace.to_owned(), name: purl.name().to_owned(), version }
             }
             None => Self {
                 kind: String::new(),
@@ -102,6 +98,11 @@ impl Package {
     }
 }
 
+/// Type and namespace as they are written today: Alpine's packages once had a type of their own.
+pub(super) fn system<'a>(kind: &'a str, namespace: &'a str) -> (&'a str, &'a str) {
+    if kind == "alpine" { ("apk", "alpine") } else { (kind, namespace) }
+}
+
 /// The number of a vulnerability by one of its names, whose letters may be of either case.
 pub(super) fn vulnerability(name: &str) -> Number {
     Number::of(&["vulnerability", &name.to_ascii_lowercase()])
@@ -131,6 +132,7 @@ mod tests {
             ("pkg:deb/debian/openssl@1%3A1.1.1n-0?arch=amd64", own("deb", "debian", "openssl", "1:1.1.1n-0")),
             ("pkg:rpm/rhel/bind@9.8-1?epoch=32", own("rpm", "rhel", "bind", "32:9.8-1")),
             ("pkg:maven/org.apache/log4j@2.17", own("maven", "org.apache", "log4j", "2.17")),
+            ("pkg:alpine/musl@1.2.3-r0?arch=x86_64", own("apk", "alpine", "musl", "1.2.3-r0")),
             ("pkg:npm/%40angular/core", own("npm", "@angular", "core", "7")),
         ] {
             assert_eq!(parts(&of(Some(purl), "x", Some("7"))), package, "{purl}");
