@@ -125,6 +125,7 @@ CREATE TABLE image_list (
     images INTEGER NOT NULL,
     PRIMARY KEY (image, images)
 ) WITHOUT ROWID;
+CREATE INDEX image_list_images ON image_list (images, image);
 
 -- What the ledger could not see.
 CREATE TABLE gap (

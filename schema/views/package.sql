@@ -88,4 +88,4 @@ CREATE TABLE deployed_image (
     -- not.
     documented INTEGER NOT NULL
 );
-CREATE INDEX deployed_image_unknown ON deployed_image (first_at, key) WHERE documented = 9223372036854775807;
+CREATE INDEX deployed_image_order ON deployed_image (first_at, key, documented, position);

@@ -59,7 +59,7 @@ impl FromStr for Pattern {
             let namespace = Some(namespace).filter(|namespace| !namespace.is_empty()).map(str::to_owned);
             return Ok(Self { kind: Some(kind.to_owned()), namespace, name: purl.name().to_owned(), range });
         }
-        if base.is_empty() {
+        if base.trim_matches('@').is_empty() {
             return Err("a package is named by its package URL or its name".to_owned());
         }
         Ok(Self { kind: None, namespace: None, name: base.to_owned(), range })

@@ -1,5 +1,6 @@
 //! Where and when artifacts ran, and the times that follow for their targets.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
@@ -115,7 +116,7 @@ pub(super) fn listed(
     targets: &HashMap<i64, super::super::deployment::Target>,
 ) -> Vec<Span> {
     spans.retain(|span| span.from < to && span.until > from && targets.contains_key(&span.target));
-    spans.sort_by(|one, other| (other.until, other.from, other.key).cmp(&(one.until, one.from, one.key)));
+    spans.sort_by_key(|span| Reverse((span.until, span.from, span.key)));
     spans
 }
 

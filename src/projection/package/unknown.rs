@@ -43,11 +43,29 @@ pub struct Place {
     pub to: Option<Timestamp>,
 }
 
+/// Targets up to which a question is answered from their deployments instead of from the images there are.
+const FEW_TARGETS: usize = 64;
+
+/// What a deployment `d` must be to count: known, in effect, and of the time asked about.
+macro_rules! ran {
+    () => {
+        "d.known_from < ?1 AND d.known_to >= ?1 AND d.class < 2 AND d.at < ?3 \
+         AND coalesce(d.until_at, 9223372036854775807) > ?2"
+    };
+}
+
+/// What an image `u` must be: not known, and after the one that a page ended with.
+macro_rules! unknown {
+    () => {
+        "u.documented >= ?1 AND u.position < ?1 AND (u.first_at, u.key) < (?5, ?6)"
+    };
+}
+
 /// Images of which nothing is known and that ran in the time and place asked about, by the time they were first named,
 /// newest first, at most `limit`, beginning after the one at `after`.
 ///
 /// # Errors
-/// `Database`, `Damaged`.
+/// `NotFound` where there is no such target; `Database`, `Damaged`.
 pub fn unknown(
     snapshot: &Snapshot<'_>,
     basis: &Basis,
@@ -55,30 +73,35 @@ pub fn unknown(
     after: Option<(i64, i64)>,
     limit: usize,
 ) -> Result<Vec<Unknown>> {
-    // The question as of now has an index of its own: what is documented does not stand in it.
-    macro_rules! images {
-        ($unknown:literal) => {
-            concat!(
-                "SELECT u.image, u.first_at, u.key FROM deployed_image AS u WHERE ",
-                $unknown,
-                " AND (u.first_at, u.key) < (?5, ?6) AND EXISTS (SELECT 1 FROM image_list AS i CROSS JOIN deployment AS d \
-                 ON d.images = i.images AND d.known_to >= ?1 CROSS JOIN target AS t ON t.id = d.target \
-                 WHERE i.image = u.image AND d.known_from < ?1 AND d.class < 2 AND d.at < ?3 \
-                 AND coalesce(d.until_at, 9223372036854775807) > ?2 AND (?7 IS NULL OR t.environment = ?7) \
-                 AND (?8 IS NULL OR t.service = ?8)) ORDER BY u.first_at DESC, u.key DESC LIMIT ?4"
-            )
-        };
-    }
-    let mut statement = snapshot.connection.prepare_cached(match basis.known_at == basis.position {
-        true => images!("u.documented = 9223372036854775807"),
-        false => images!("u.documented >= ?1 AND u.position < ?1"),
+    let targets = targets(snapshot, basis, question)?;
+    let everywhere = question.environment.is_none() && question.service.is_none();
+    let numbers: Vec<_> = targets.keys().map(ToString::to_string).collect();
+    let numbers = (!everywhere).then(|| format!("[{}]", numbers.join(",")));
+    let mut statement = snapshot.connection.prepare_cached(if !everywhere && targets.len() <= FEW_TARGETS {
+        concat!(
+            "SELECT DISTINCT u.image, u.first_at, u.key FROM json_each(?7) AS t CROSS JOIN deployment AS d \
+             ON d.target = t.value CROSS JOIN image_list AS i ON i.images = d.images \
+             CROSS JOIN deployed_image AS u ON u.image = i.image WHERE ",
+            ran!(),
+            " AND ",
+            unknown!(),
+            " ORDER BY u.first_at DESC, u.key DESC LIMIT ?4"
+        )
+    } else {
+        concat!(
+            "SELECT u.image, u.first_at, u.key FROM deployed_image AS u WHERE ",
+            unknown!(),
+            " AND EXISTS (SELECT 1 FROM image_list AS i CROSS JOIN deployment AS d ON d.images = i.images \
+             WHERE i.image = u.image AND (?7 IS NULL OR d.target IN (SELECT value FROM json_each(?7))) AND ",
+            ran!(),
+            ") ORDER BY u.first_at DESC, u.key DESC LIMIT ?4"
+        )
     })?;
     let (from, to) = window(question);
     let (first_at, key) = after.unwrap_or((CURRENT, CURRENT));
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let (environment, service) = (&question.environment, &question.service);
     let rows = statement
-        .query_map(params![basis.known(), from, to, limit, first_at, key, environment, service], |row| {
+        .query_map(params![basis.known(), from, to, limit, first_at, key, numbers], |row| {
             Ok((row.get(0)?, (row.get(1)?, row.get(2)?)))
         })?
         .collect::<rusqlite::Result<Vec<(i64, (i64, i64))>>>()?;

@@ -62,7 +62,7 @@ impl Scheme {
     }
 }
 
-/// A semantic version whose missing parts are 0, without build metadata, and a fourth number as NuGet has it.
+/// A semantic version whose missing parts are 0, without build metadata, and a fourth number as `NuGet` has it.
 fn semantic(text: &str) -> Option<(semver::Version, u64)> {
     let text = text.trim();
     let text = text.strip_prefix(['v', 'V', '=']).unwrap_or(text);

@@ -60,6 +60,46 @@ fn a_real_report_tells_where_a_vulnerability_ran_and_when_it_was_made_public() {
 }
 
 #[test]
+fn what_other_tools_found_is_found_too() {
+    for (kind, path, asked, statement) in [
+        ("scan", "snyk/container-fixable.json", ["--cve", "CVE-2018-20843"], Some(("snyk", "high", Some("2.2.7-r0")))),
+        (
+            "scan",
+            "grype/image.golden.json",
+            ["--cve", "CVE-1999-0001"],
+            Some(("grype", "low", Some("1.2.1, 2.1.3, 3.4.0"))),
+        ),
+        (
+            "scan",
+            "trivy/dd-operator-vulnerabilityreport.json",
+            ["--cve", "CVE-2023-23914"],
+            Some(("trivy", "critical", Some("7.87.0-r2"))),
+        ),
+        ("sbom", "sbom/cyclonedx/trivy-with-vulnerabilities-1.7.json", ["--cve", "CVE-2019-18224"], None),
+        ("sbom", "sbom/spdx/example14-maven-2.3.json", ["--package", "junit@3.8.1"], None),
+        ("sbom", "sbom/syft/alpine-schema-13.json", ["--package", "musl@<2"], None),
+        (
+            "attestation",
+            "attestations/dsse/centos-7-cyclonedx.intoto.jsonl",
+            ["--package", "pkg:rpm/centos/openssl-libs@<=1.0.2k-16.el7?epoch=1"],
+            None,
+        ),
+    ] {
+        let shop = Shop::new();
+        shop.hand_in_bytes(kind, "a", &fixture(path));
+        shop.deploy(&[("production/api", 2, "a")]);
+        let answer = shop.ask(&asked);
+        assert_eq!(periods(&answer), ["production/api 02-"], "{path}");
+        if let Some((tool, severity, fixed_in)) = statement {
+            let told = &answer["periods"][0]["images"][0]["statements"][0];
+            assert_eq!((&told["sighting"]["tool"], &told["severity"]), (&json!(tool), &json!(severity)), "{path}");
+            assert_eq!(told["fixed_in"], json!(fixed_in), "{path}");
+        }
+        shop.is_rebuilt_the_same();
+    }
+}
+
+#[test]
 fn a_vulnerability_is_found_by_any_of_its_names() {
     let shop = Shop::new();
     shop.hand_in("scan", "a", &report(1, &[("lodash", "4.17.15")]));
