@@ -33,6 +33,8 @@ CREATE TABLE package_document (
     document        INTEGER NOT NULL,
     -- 0 read, 1 read and does not cover everything, 2 not there, 3 erased, 4 cannot be read
     status          INTEGER NOT NULL,
+    -- 1 where it lists what is in the artifact, and not only what was found in it.
+    inventory       INTEGER NOT NULL,
     reason          TEXT,
     -- What the rows below were made of it: ids of 8 bytes each, to take them away again.
     packages        BLOB,
@@ -84,8 +86,9 @@ CREATE TABLE deployed_image (
     first_at   INTEGER NOT NULL,
     -- The first event that names it.
     position   INTEGER NOT NULL,
-    -- The first position at which what is in it was known, by a bill of materials or a scan; the largest number where it is
-    -- not.
-    documented INTEGER NOT NULL
+    -- The first position at which it was known what is in it; the largest number where it is not.
+    listed     INTEGER NOT NULL,
+    -- When it was last scanned for vulnerabilities, in full; the smallest number for never.
+    scanned_at INTEGER NOT NULL
 );
-CREATE INDEX deployed_image_order ON deployed_image (first_at, key, documented, position);
+CREATE INDEX deployed_image_order ON deployed_image (first_at, key, listed, scanned_at, position);

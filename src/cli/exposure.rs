@@ -71,7 +71,7 @@ fn shown(answer: &pb::FindExposureResponse) -> String {
     }
     text += &more(&answer.next_page_token, "--page-token");
     if !answer.unknown.is_empty() {
-        text += "\nwithout a bill of materials or a scan that could be read, so they may have it:\n";
+        text += "\nnot known, so they may have it:\n";
         text += &unknown(&answer.unknown);
     }
     text += &more(&answer.next_unknown_page_token, "--unknown-page-token");

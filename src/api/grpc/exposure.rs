@@ -33,7 +33,7 @@ pub(super) async fn find(
     wire::ask(views, asked, NEEDS, move |snapshot, basis| {
         let skipped = usize::try_from(offset).unwrap_or(0);
         let found = package::exposure(snapshot, basis, &question, skipped, limit)?;
-        let unknown = package::unknown(snapshot, basis, &question, after, limit)?;
+        let unknown = package::unknown(snapshot, basis, &question, &found.doubt, after, limit)?;
         let next = offset.saturating_add(i64::try_from(limit).unwrap_or(i64::MAX));
         Ok(pb::FindExposureResponse {
             basis: Some(wire::basis_to_proto(basis)),

@@ -1,6 +1,6 @@
 //! Exposure: where and when something ran that has a package, or a vulnerability.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use rusqlite::{OptionalExtension, params};
 
@@ -11,6 +11,7 @@ use super::names::Package;
 use super::run::{Run, Span, listed, runs, spans};
 use super::store::DocumentKind;
 use super::told::{Artifacts, Evidence, Standing, Told, Word, artifacts, package_of};
+use super::unknown::in_doubt;
 use crate::event::Timestamp;
 use crate::report::Severity;
 
@@ -51,6 +52,18 @@ pub struct Exposure {
     pub periods: Vec<Period>,
     /// How many there are in all.
     pub periods_total: usize,
+    /// What makes it unknown of other images whether they have it.
+    pub doubt: Doubt,
+}
+
+/// What makes it unknown whether an image has what is asked about. Of a package: that no bill of materials tells what is in
+/// it. Of a vulnerability: that it was not scanned since that was made public.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Doubt {
+    /// From when on a scan could find the vulnerability; none where a package is asked about.
+    pub(super) since: Option<i64>,
+    /// Images that ran and have it.
+    pub(super) exposed: HashSet<i64>,
 }
 
 /// A document, and when it came to be known.
@@ -98,9 +111,9 @@ pub struct Period {
 /// How a time ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// Something else ran, of which it is known what is in it.
+    /// Something else ran that does not have it.
     Fixed,
-    /// Something else ran, and it is not known what is in it.
+    /// Something else ran, and it is not known whether it has it.
     Unknown,
     /// The target was removed.
     Removed,
@@ -169,7 +182,10 @@ pub fn exposure(
     let runs = runs(snapshot.connection, &found.told, basis.known())?;
     let window = (question.from.map_or(i64::MIN, Timestamp::micros), question.to.map_or(i64::MAX, Timestamp::micros));
     let spans = listed(spans(&runs, &found.told), window, &targets);
-    let mut answers = Answers { snapshot, basis, found: &found, packages: numbered(&matched), runs: &runs };
+    let since = found.disclosed_at.or(found.found_at);
+    let doubt = Doubt { since, exposed: runs.iter().map(|run| run.image).collect() };
+    let packages = numbered(&matched);
+    let mut answers = Answers { snapshot, basis, found: &found, packages, runs: &runs, doubt: &doubt };
     let mut periods = Vec::new();
     for span in spans.iter().skip(offset).take(limit) {
         if let Some(target) = targets.get(&span.target) {
@@ -186,6 +202,7 @@ pub fn exposure(
         artifacts: found.told.len(),
         periods,
         periods_total: spans.len(),
+        doubt,
     })
 }
 
@@ -212,6 +229,7 @@ struct Answers<'a> {
     /// Those that were looked up.
     packages: BTreeMap<i64, Package>,
     runs: &'a [Run],
+    doubt: &'a Doubt,
 }
 
 impl Answers<'_> {
@@ -267,21 +285,17 @@ impl Answers<'_> {
         let images = images.flatten().map(|list| self.images(list)).transpose()?.unwrap_or_default();
         let end = match span.goes_on {
             true => End::JudgedOtherwise,
-            false if self.all_documented(&images)? => End::Fixed,
+            false if self.none_in_doubt(&images)? => End::Fixed,
             false => End::Unknown,
         };
         Ok((Some(end), Some(name)))
     }
 
-    /// Whether it is known of all images what is in them.
-    fn all_documented(&self, images: &[RunningImage]) -> Result<bool> {
-        let mut statement = self.snapshot.connection.prepare_cached(
-            "SELECT EXISTS (SELECT 1 FROM deployed_image JOIN name ON name.id = image WHERE text = ?1 AND documented < ?2)",
-        )?;
+    /// Whether it is known of all images that they do not have it.
+    fn none_in_doubt(&self, images: &[RunningImage]) -> Result<bool> {
         for image in images {
-            let documented: bool =
-                statement.query_row(params![image.identity(), self.basis.known()], |row| row.get(0))?;
-            if !documented {
+            let Some(number) = self.snapshot.id(&image.identity())? else { return Ok(false) };
+            if in_doubt(self.snapshot, self.basis, self.doubt, number)? {
                 return Ok(false);
             }
         }

@@ -111,8 +111,8 @@ impl Packages {
         let packages = listing.as_ref().map(|listing| packed(listing.packages.keys()));
         let vulnerabilities = listing.as_ref().map(|listing| packed(listing.vulnerabilities.keys()));
         tx.prepare_cached(
-            "INSERT INTO package_document (position, artifact, kind, at, key, tool, document, status, reason, packages, \
-             vulnerabilities) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+            "INSERT INTO package_document (position, artifact, kind, at, key, tool, document, status, inventory, reason, \
+             packages, vulnerabilities) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
         )?
         .execute(params![
             event.position,
@@ -123,6 +123,7 @@ impl Packages {
             tool,
             document,
             status as i64,
+            listing.as_ref().is_some_and(|listing| listing.inventory),
             reason,
             packages,
             vulnerabilities,
@@ -139,8 +140,8 @@ impl Packages {
         let Some(document) = names::find(tx, blake3.as_str())? else { return Ok(()) };
         for gone in of_blob(tx, document)? {
             tx.prepare_cached(
-                "UPDATE package_document SET status = ?2, reason = NULL, packages = NULL, vulnerabilities = NULL \
-                 WHERE position = ?1",
+                "UPDATE package_document SET status = ?2, inventory = 0, reason = NULL, packages = NULL, \
+                 vulnerabilities = NULL WHERE position = ?1",
             )?
             .execute(params![gone.position, DocumentStatus::Erased as i64])?;
             self.rows.forget(tx, &gone)?;
@@ -164,10 +165,10 @@ impl Packages {
             let tx = step.tx;
             let new = tx
                 .prepare_cached(
-                    "INSERT OR IGNORE INTO deployed_image (image, key, first_at, position, documented) \
-                     VALUES (?1, ?2, ?3, ?4, ?5)",
+                    "INSERT OR IGNORE INTO deployed_image (image, key, first_at, position, listed, scanned_at) \
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
                 )?
-                .execute(params![image, tie("image", &identity), at, event.position, CURRENT])?;
+                .execute(params![image, tie("image", &identity), at, event.position, CURRENT, i64::MIN])?;
             if new > 0 {
                 refresh(tx, image)?;
             } else {

@@ -17,7 +17,7 @@ mod unknown;
 mod version;
 
 pub use asked::{Pattern, Subject};
-pub use exposure::{End, Exposed, Exposure, Period, Question, Sighting, Statement, exposure};
+pub use exposure::{Doubt, End, Exposed, Exposure, Period, Question, Sighting, Statement, exposure};
 pub use fold::Packages;
 pub use names::Package;
 pub use store::DocumentKind;

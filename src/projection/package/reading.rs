@@ -23,6 +23,8 @@ pub(super) struct Listing {
     /// By vulnerability and package (0 where none is named).
     pub(super) findings: BTreeMap<(i64, i64), Said>,
     pub(super) aliases: BTreeSet<(i64, i64)>,
+    /// It lists what is in the artifact, and not only what was found in it.
+    pub(super) inventory: bool,
 }
 
 /// Puts together what a document lists.
@@ -55,6 +57,7 @@ pub(super) enum Outcome {
 
 impl Details for Reader<'_> {
     fn component(&mut self, component: Component) {
+        self.listing.inventory = true;
         self.package(&component);
     }
 
@@ -160,7 +163,11 @@ fn listed(document: &Document<'_>, given: &Given, format: Option<&str>, mut read
     };
     let format = document.sketch().and_then(|sketch| form(kind, format, &sketch));
     match format.and_then(|format| (format.read)(document, given, &mut reader)) {
-        Ok(_) => Outcome::Listed(reader.listing),
+        // Also a bill of materials that is empty lists all that there is.
+        Ok(_) => {
+            reader.listing.inventory |= reader.kind == DocumentKind::Sbom;
+            Outcome::Listed(reader.listing)
+        }
         Err(rejection) => Outcome::Unreadable(rejection.to_string()),
     }
 }

@@ -238,26 +238,27 @@ fn holds(packed: &[u8], number: i64) -> bool {
     chunks.binary_search(&number.to_be_bytes()).is_ok()
 }
 
-/// Works out since when it is known what is in an image, by documents about itself or about what it is linked with as index
-/// or platform.
+/// Works out since when it is known what is in an image, and when it was last scanned, by documents about itself or about
+/// what it is linked with as index or platform.
 pub(super) fn refresh(tx: &Connection, image: i64) -> Result<()> {
-    let known: Option<i64> = tx
-        .prepare_cached("SELECT documented FROM deployed_image WHERE image = ?1")?
-        .query_row([image], |row| row.get(0))
+    let before: Option<(i64, i64)> = tx
+        .prepare_cached("SELECT listed, scanned_at FROM deployed_image WHERE image = ?1")?
+        .query_row([image], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
-    let Some(known) = known else { return Ok(()) };
-    let documented: Option<i64> = tx
+    let Some(before) = before else { return Ok(()) };
+    let (listed, scanned_at): (Option<i64>, Option<i64>) = tx
         .prepare_cached(
-            "SELECT min(max(d.position, l.position)) FROM (SELECT ?1 AS artifact, 0 AS position \
+            "SELECT min(CASE WHEN d.inventory = 1 THEN max(d.position, l.position) END), \
+             max(CASE WHEN d.kind = 1 THEN d.at END) FROM (SELECT ?1 AS artifact, 0 AS position \
              UNION ALL SELECT whole, position FROM platform_link WHERE part = ?1 \
              UNION ALL SELECT part, position FROM platform_link WHERE whole = ?1) AS l \
-             CROSS JOIN package_document AS d ON d.artifact = l.artifact WHERE d.status = 0 AND d.kind < 2",
+             CROSS JOIN package_document AS d ON d.artifact = l.artifact WHERE d.status = 0",
         )?
-        .query_row([image], |row| row.get(0))?;
-    let documented = documented.unwrap_or(CURRENT);
-    if documented != known {
-        tx.prepare_cached("UPDATE deployed_image SET documented = ?2 WHERE image = ?1")?
-            .execute(params![image, documented])?;
+        .query_row([image], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let (listed, scanned_at) = (listed.unwrap_or(CURRENT), scanned_at.unwrap_or(i64::MIN));
+    if (listed, scanned_at) != before {
+        tx.prepare_cached("UPDATE deployed_image SET listed = ?2, scanned_at = ?3 WHERE image = ?1")?
+            .execute(params![image, listed, scanned_at])?;
     }
     Ok(())
 }

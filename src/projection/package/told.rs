@@ -72,6 +72,8 @@ pub(super) struct Told {
 pub(super) struct Artifacts {
     pub(super) told: BTreeMap<i64, Told>,
     pub(super) disclosed_at: Option<i64>,
+    /// When the first document that tells of the vulnerability was made.
+    pub(super) found_at: Option<i64>,
 }
 
 pub(super) fn artifacts(connection: &Connection, matched: &Matched, known: i64) -> Result<Artifacts> {
@@ -126,6 +128,7 @@ fn words(connection: &Connection, vulnerability: i64, known: i64, artifacts: &mu
         };
         let disclosed_at: Option<i64> = row.get(6)?;
         artifacts.disclosed_at = [artifacts.disclosed_at, disclosed_at].into_iter().flatten().min();
+        artifacts.found_at = Some(artifacts.found_at.map_or(word.at, |at| at.min(word.at)));
         let new =
             || Told { evidence: Evidence::Document, position: word.position, packages: Vec::new(), words: Vec::new() };
         let told = artifacts.told.entry(row.get(0)?).or_insert_with(new);

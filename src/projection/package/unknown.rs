@@ -4,13 +4,14 @@ use rusqlite::params;
 
 use super::super::deployment::RunningImage;
 use super::super::{Basis, CURRENT, Result, Snapshot, instant};
-use super::exposure::{Question, images, targets};
+use super::exposure::{Doubt, Question, images, targets};
+use super::store::DocumentKind;
 use crate::event::Timestamp;
 
 /// Places that are listed of each image.
 const PLACES_LISTED: usize = 20;
 
-/// An image that ran in the time asked about, without a bill of materials or a scan of it that could be read.
+/// An image that ran in the time asked about, and of which it is not known whether it has what is asked about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unknown {
     /// The image.
@@ -54,15 +55,18 @@ macro_rules! ran {
     };
 }
 
-/// What an image `u` must be: not known, and after the one that a page ended with.
-macro_rules! unknown {
+/// What makes an image `u` one of which it is not known whether it has what is asked about: see [`Doubt`].
+macro_rules! in_doubt {
     () => {
-        "u.documented >= ?1 AND u.position < ?1 AND (u.first_at, u.key) < (?5, ?6)"
+        "CASE WHEN ?4 IS NULL THEN u.listed >= ?1 ELSE u.scanned_at < ?4 OR (?5 AND NOT EXISTS (SELECT 1 FROM \
+         package_document AS p WHERE p.kind = 1 AND p.status = 0 AND p.at >= ?4 AND p.position < ?1 AND p.artifact IN \
+         (SELECT u.image UNION ALL SELECT whole FROM platform_link WHERE part = u.image AND position < ?1 \
+         UNION ALL SELECT part FROM platform_link WHERE whole = u.image AND position < ?1))) END"
     };
 }
 
-/// Images of which nothing is known and that ran in the time and place asked about, by the time they were first named,
-/// newest first, at most `limit`, beginning after the one at `after`.
+/// Images of which it is not known whether they have what is asked about and that ran in the time and place asked about, by
+/// the time they were first named, newest first, at most `limit`, beginning after the one at `after`.
 ///
 /// # Errors
 /// `NotFound` where there is no such target; `Database`, `Damaged`.
@@ -70,6 +74,7 @@ pub fn unknown(
     snapshot: &Snapshot<'_>,
     basis: &Basis,
     question: &Question,
+    doubt: &Doubt,
     after: Option<(i64, i64)>,
     limit: usize,
 ) -> Result<Vec<Unknown>> {
@@ -79,33 +84,52 @@ pub fn unknown(
     let numbers = (!everywhere).then(|| format!("[{}]", numbers.join(",")));
     let mut statement = snapshot.connection.prepare_cached(if !everywhere && targets.len() <= FEW_TARGETS {
         concat!(
-            "SELECT DISTINCT u.image, u.first_at, u.key FROM json_each(?7) AS t CROSS JOIN deployment AS d \
+            "SELECT DISTINCT u.image, u.first_at, u.key FROM json_each(?8) AS t CROSS JOIN deployment AS d \
              ON d.target = t.value CROSS JOIN image_list AS i ON i.images = d.images \
              CROSS JOIN deployed_image AS u ON u.image = i.image WHERE ",
             ran!(),
-            " AND ",
-            unknown!(),
-            " ORDER BY u.first_at DESC, u.key DESC LIMIT ?4"
+            " AND u.position < ?1 AND (u.first_at, u.key) < (?6, ?7) AND ",
+            in_doubt!(),
+            " ORDER BY u.first_at DESC, u.key DESC"
         )
     } else {
         concat!(
-            "SELECT u.image, u.first_at, u.key FROM deployed_image AS u WHERE ",
-            unknown!(),
+            "SELECT u.image, u.first_at, u.key FROM deployed_image AS u WHERE u.position < ?1 \
+             AND (u.first_at, u.key) < (?6, ?7) AND ",
+            in_doubt!(),
             " AND EXISTS (SELECT 1 FROM image_list AS i CROSS JOIN deployment AS d ON d.images = i.images \
-             WHERE i.image = u.image AND (?7 IS NULL OR d.target IN (SELECT value FROM json_each(?7))) AND ",
+             WHERE i.image = u.image AND (?8 IS NULL OR d.target IN (SELECT value FROM json_each(?8))) AND ",
             ran!(),
-            ") ORDER BY u.first_at DESC, u.key DESC LIMIT ?4"
+            ") ORDER BY u.first_at DESC, u.key DESC"
         )
     })?;
     let (from, to) = window(question);
     let (first_at, key) = after.unwrap_or((CURRENT, CURRENT));
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let rows = statement
-        .query_map(params![basis.known(), from, to, limit, first_at, key, numbers], |row| {
-            Ok((row.get(0)?, (row.get(1)?, row.get(2)?)))
-        })?
-        .collect::<rusqlite::Result<Vec<(i64, (i64, i64))>>>()?;
-    rows.into_iter().map(|(image, order)| in_words(snapshot, basis, question, image, order)).collect()
+    let historic = basis.known_at != basis.position;
+    let mut rows = statement.query(params![basis.known(), from, to, doubt.since, historic, first_at, key, numbers])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        if found.len() == limit {
+            break;
+        }
+        let image = row.get(0)?;
+        if !doubt.exposed.contains(&image) {
+            found.push(in_words(snapshot, basis, question, doubt, image, (row.get(1)?, row.get(2)?))?);
+        }
+    }
+    Ok(found)
+}
+
+/// Whether it is not known of an image if it has what is asked about.
+pub(super) fn in_doubt(snapshot: &Snapshot<'_>, basis: &Basis, doubt: &Doubt, image: i64) -> Result<bool> {
+    let mut statement = snapshot.connection.prepare_cached(concat!(
+        "SELECT NOT EXISTS (SELECT 1 FROM deployed_image AS u WHERE u.image = ?2 AND u.position < ?1 AND NOT (",
+        in_doubt!(),
+        "))"
+    ))?;
+    let historic = basis.known_at != basis.position;
+    let parameters = params![basis.known(), image, rusqlite::types::Null, doubt.since, historic];
+    Ok(statement.query_row(parameters, |row| row.get(0))?)
 }
 
 fn window(question: &Question) -> (i64, i64) {
@@ -116,6 +140,7 @@ fn in_words(
     snapshot: &Snapshot<'_>,
     basis: &Basis,
     question: &Question,
+    doubt: &Doubt,
     image: i64,
     order: (i64, i64),
 ) -> Result<Unknown> {
@@ -145,28 +170,33 @@ fn in_words(
     let found = listed.into_iter().find(|image| image.identity() == identity);
     let nameless = RunningImage { name: String::new(), tag: None, digest: Some(identity) };
     let image_named = found.unwrap_or(nameless);
-    let mut reasons = reasons(snapshot, basis, image)?;
+    let mut reasons = reasons(snapshot, basis, doubt, image)?;
     if image_named.digest.is_none() {
         reasons.push("it is known by its tag alone".to_owned());
     }
     Ok(Unknown { image: image_named, places, reasons, order })
 }
 
-/// Why what there is about an image does not tell what is in it.
-fn reasons(snapshot: &Snapshot<'_>, basis: &Basis, image: i64) -> Result<Vec<String>> {
+/// Why what there is about an image does not tell whether it has what is asked about.
+fn reasons(snapshot: &Snapshot<'_>, basis: &Basis, doubt: &Doubt, image: i64) -> Result<Vec<String>> {
     let mut statement = snapshot.connection.prepare_cached(
-        "SELECT status, reason FROM package_document WHERE artifact = ?1 AND position < ?2 AND kind < 2 ORDER BY position",
+        "SELECT status, kind, reason FROM package_document WHERE artifact = ?1 AND position < ?2 AND kind < 2 \
+         ORDER BY position",
     )?;
     let mut rows = statement.query(params![image, basis.known()])?;
     let mut reasons: Vec<String> = Vec::new();
     while let Some(row) = rows.next()? {
-        let (status, reason): (i64, Option<String>) = (row.get(0)?, row.get(1)?);
-        let what = match status {
-            1 => reason.unwrap_or_default(),
-            2 => "a document is not there".to_owned(),
-            3 => "a document was erased".to_owned(),
-            4 => format!("a document cannot be read: {}", reason.unwrap_or_default()),
-            _ => continue,
+        let (status, kind, reason): (i64, i64, Option<String>) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        let what = match (status, doubt.since) {
+            (0, None) => "a scan lists only what it found".to_owned(),
+            (0, Some(_)) if kind == DocumentKind::Scan as i64 => {
+                "it was not scanned since that was made public".to_owned()
+            }
+            (0, Some(_)) => "a bill of materials does not tell what is wrong with it".to_owned(),
+            (1, _) => reason.unwrap_or_default(),
+            (2, _) => "a document is not there".to_owned(),
+            (3, _) => "a document was erased".to_owned(),
+            _ => format!("a document cannot be read: {}", reason.unwrap_or_default()),
         };
         if !reasons.contains(&what) {
             reasons.push(what);

@@ -1,7 +1,8 @@
 //! Unknown is not no.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
+use super::vulnerabilities::{CVE, report};
 use super::{Shop, day, digest, periods, unknown};
 
 #[test]
@@ -79,6 +80,44 @@ fn what_does_not_tell_is_no_document() {
     assert_eq!(unknown(&answer), ["failed", "counted"]);
     assert_eq!(answer["unknown"][1]["reasons"], json!(["there was a scan whose report is not here"]));
     assert_eq!(answer["unknown"][0]["reasons"], json!(["the scan failed"]));
+}
+
+#[test]
+fn a_scan_lists_only_what_it_found_and_what_it_could_not_know_it_did_not_find() {
+    let shop = Shop::new();
+    shop.sbom("listed", &["pkg:npm/lodash@4.17.21"]);
+    for (image, at, found) in [("scanned", 5, &[][..]), ("early", 1, &[]), ("found", 5, &[("lodash", "4.17.15")])] {
+        shop.hand_in("scan", image, &report(at, "2026-03-03T00:00:00Z", found));
+    }
+    shop.deploy(&[
+        ("production/a", 2, "listed"),
+        ("production/b", 3, "scanned"),
+        ("production/c", 4, "early"),
+        ("production/d", 5, "found"),
+        ("production/d", 6, "early"),
+        ("staging/d", 5, "found"),
+        ("staging/d", 6, "scanned"),
+    ]);
+    let reason = |answer: &Value, n: usize| answer["unknown"][n]["reasons"][0].as_str().unwrap().to_owned();
+    let package = shop.ask(&["--package", "lodash@<4.17.21"]);
+    assert_eq!(unknown(&package), ["early", "scanned"]);
+    assert_eq!(reason(&package, 1), "a scan lists only what it found");
+    let mut ends = periods(&package);
+    ends.sort();
+    assert_eq!(ends, ["production/d 05-06 unknown", "staging/d 05-06 unknown"]);
+    let vulnerability = shop.ask(&["--cve", CVE]);
+    assert_eq!(unknown(&vulnerability), ["early", "listed"]);
+    assert_eq!(reason(&vulnerability, 0), "it was not scanned since that was made public");
+    assert_eq!(reason(&vulnerability, 1), "a bill of materials does not tell what is wrong with it");
+    let mut ends = periods(&vulnerability);
+    ends.sort();
+    assert_eq!(ends, ["production/d 05-06 unknown", "staging/d 05-06 fixed"]);
+    // A scan that comes later says what was not known before.
+    let known = vulnerability["basis"]["known_at"].to_string();
+    shop.hand_in("scan", "early", &report(8, "2026-03-03T00:00:00Z", &[]));
+    assert_eq!(unknown(&shop.ask(&["--cve", CVE])), ["listed"]);
+    assert_eq!(shop.ask(&["--cve", CVE, "--known-at", &known]), vulnerability);
+    shop.is_rebuilt_the_same();
 }
 
 #[test]

@@ -5,15 +5,17 @@ use serde_json::{Value, json};
 use super::{Shop, day, digest, periods};
 use crate::sources::fixture;
 
-const CVE: &str = "CVE-2020-8203";
+pub const CVE: &str = "CVE-2020-8203";
 
-/// A report of Trivy's, made on a day.
-fn report(at: u32, found: &[(&str, &str)]) -> Value {
+const PUBLISHED: &str = "2020-07-15T17:15:00Z";
+
+/// A report of Trivy's, made on a day, about what was made public at some time.
+pub fn report(at: u32, published: &str, found: &[(&str, &str)]) -> Value {
     let vulnerability = |(package, version): &(&str, &str)| {
         json!({
             "VulnerabilityID": CVE, "VendorIDs": ["GHSA-p6mc-m468-83gw"], "PkgName": package, "InstalledVersion": version,
             "PkgIdentifier": {"PURL": format!("pkg:npm/{package}@{version}")}, "FixedVersion": "4.17.19",
-            "Severity": "HIGH", "PublishedDate": "2020-07-15T17:15:00Z",
+            "Severity": "HIGH", "PublishedDate": published,
         })
     };
     let found: Vec<_> = found.iter().map(vulnerability).collect();
@@ -102,7 +104,7 @@ fn what_other_tools_found_is_found_too() {
 #[test]
 fn a_vulnerability_is_found_by_any_of_its_names() {
     let shop = Shop::new();
-    shop.hand_in("scan", "a", &report(1, &[("lodash", "4.17.15")]));
+    shop.hand_in("scan", "a", &report(1, PUBLISHED, &[("lodash", "4.17.15")]));
     shop.deploy(&[("production/api", 2, "a")]);
     for name in [CVE, "ghsa-p6mc-m468-83gw"] {
         let answer = shop.ask(&["--cve", name]);
@@ -116,15 +118,15 @@ fn the_same_version_of_a_package_elsewhere_is_vulnerable_too_until_a_scan_says_o
     let shop = Shop::new();
     shop.sbom("listed", &["pkg:npm/lodash@4.17.15"]);
     shop.sbom("newer", &["pkg:npm/lodash@4.17.21"]);
-    shop.hand_in("scan", "scanned", &report(3, &[("lodash", "4.17.15")]));
+    shop.hand_in("scan", "scanned", &report(3, PUBLISHED, &[("lodash", "4.17.15")]));
     // It was looked at before anybody knew, and found well: that says nothing.
-    shop.hand_in("scan", "listed", &report(2, &[]));
+    shop.hand_in("scan", "listed", &report(2, PUBLISHED, &[]));
     shop.deploy(&[("production/api", 2, "scanned"), ("production/web", 3, "listed"), ("production/job", 4, "newer")]);
     let answer = shop.ask(&["--cve", CVE]);
     assert_eq!(periods(&answer), ["production/web 03-", "production/api 02-"]);
     let evidence = |n: usize| answer["periods"][n]["images"][0]["evidence"].clone();
     assert_eq!((evidence(0), evidence(1)), (json!("package"), json!("document")));
-    shop.hand_in("scan", "listed", &report(4, &[]));
+    shop.hand_in("scan", "listed", &report(4, PUBLISHED, &[]));
     assert_eq!(shop.periods(&["--cve", CVE]), ["production/api 02-"]);
     shop.is_rebuilt_the_same();
 }
@@ -133,7 +135,7 @@ fn the_same_version_of_a_package_elsewhere_is_vulnerable_too_until_a_scan_says_o
 fn what_was_declared_harmless_is_shown_as_such() {
     let shop = Shop::new();
     for image in ["a", "b"] {
-        shop.hand_in("scan", image, &report(1, &[("lodash", "4.17.15")]));
+        shop.hand_in("scan", image, &report(1, PUBLISHED, &[("lodash", "4.17.15")]));
     }
     shop.deploy(&[("production/api", 2, "a"), ("production/api", 5, "b")]);
     assert_eq!(shop.periods(&["--cve", CVE]), ["production/api 02-"]);
