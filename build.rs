@@ -12,6 +12,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "plimsoll/v1/provenance.proto",
         "plimsoll/v1/search.proto",
         "plimsoll/v1/trace.proto",
+        "plimsoll/v1/exposure.proto",
         "plimsoll/bench/v1/bench.proto",
     ];
     for file in files {

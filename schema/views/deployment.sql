@@ -112,7 +112,11 @@ CREATE INDEX deployment_finished ON deployment (target, finished_at);
 CREATE INDEX deployment_rollout ON deployment (rollout, known_to);
 CREATE INDEX deployment_set ON deployment (target, artifact_set, at);
 CREATE INDEX deployment_manifest ON deployment (manifest) WHERE manifest NOT NULL;
-CREATE INDEX deployment_images ON deployment (images) WHERE images NOT NULL;
+-- All that is asked of where an artifact ran, so that rows need not be fetched; what is current stands behind the rest.
+CREATE INDEX deployment_images ON deployment (images, known_to, target, at, key, until_at, class, known_from)
+    WHERE images NOT NULL;
+-- What ran in a target when not even the images are known.
+CREATE INDEX deployment_without_images ON deployment (target, at) WHERE images IS NULL AND class < 2;
 CREATE INDEX deployment_source_commit ON deployment (source_commit) WHERE source_commit NOT NULL;
 
 -- In which lists of images (rollout_fact.images) an image stands.
@@ -122,6 +126,7 @@ CREATE TABLE image_list (
     images INTEGER NOT NULL,
     PRIMARY KEY (image, images)
 ) WITHOUT ROWID;
+CREATE INDEX image_list_images ON image_list (images, image);
 
 -- What the ledger could not see.
 CREATE TABLE gap (

@@ -75,15 +75,17 @@ pub(super) fn short(at: Option<WireTime>) -> String {
     text.split('.').next().map(|cut| if cut.is_empty() { String::new() } else { format!("{cut}Z") }).unwrap_or_default()
 }
 
+/// An image as tables show it.
+pub(super) fn image(image: &pb::RunningImage) -> String {
+    let name = image.name.rsplit('/').next().unwrap_or(&image.name);
+    let tag = image.tag.as_ref().map(|tag| format!(":{tag}")).unwrap_or_default();
+    let digest = image.digest.as_ref().and_then(|digest| digest.split(':').nth(1)).unwrap_or_default();
+    let digest = if digest.is_empty() { " (no digest)".to_owned() } else { format!("@{digest:.12}") };
+    format!("{name}{tag}{digest}")
+}
+
 /// Images as tables show them.
 pub(super) fn images(deployment: &pb::Deployment) -> String {
-    let image = |image: &pb::RunningImage| {
-        let name = image.name.rsplit('/').next().unwrap_or(&image.name);
-        let tag = image.tag.as_ref().map(|tag| format!(":{tag}")).unwrap_or_default();
-        let digest = image.digest.as_ref().and_then(|digest| digest.split(':').nth(1)).unwrap_or_default();
-        let digest = if digest.is_empty() { " (no digest)".to_owned() } else { format!("@{digest:.12}") };
-        format!("{name}{tag}{digest}")
-    };
     deployment.images.iter().map(image).collect::<Vec<_>>().join("\n")
 }
 

@@ -9,6 +9,7 @@ mod environment;
 mod evidence;
 mod exceptions;
 mod exit;
+mod exposure;
 mod follow;
 mod import;
 mod keep;
@@ -136,6 +137,8 @@ enum Command {
     Trace(trace::Trace),
     /// Where words stand: in messages, titles, reasons and notes, in names, in who people are
     Search(search::Search),
+    /// Where and when something ran that has a package or a vulnerability
+    Exposure(exposure::Exposure),
     /// Environments and the services in them
     Targets(environment::Targets),
     /// Derive the views anew from the log
@@ -208,6 +211,7 @@ async fn dispatch(cli: Cli) -> Result<Outcome, Exit> {
         Command::Exceptions(args) => Box::pin(exceptions::exceptions(&settings, args)).await,
         Command::Trace(args) => Box::pin(trace::trace(&settings, args)).await,
         Command::Search(args) => Box::pin(search::search(&settings, args)).await,
+        Command::Exposure(args) => Box::pin(exposure::exposure(&settings, args)).await,
         Command::Targets(args) => Box::pin(environment::targets(&settings, args)).await,
         Command::Rebuild(args) => environment::rebuild(&settings, args).await,
         Command::Verify(args) => verify::verify(&settings, args).await,

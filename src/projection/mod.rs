@@ -15,6 +15,7 @@ mod event;
 pub mod incident;
 pub mod meter;
 mod names;
+pub mod package;
 pub mod practice;
 mod projector;
 pub mod provenance;

@@ -132,6 +132,7 @@ pub fn all() -> Vec<Box<dyn Projection>> {
         Box::new(super::deployment::Deployments::default()),
         Box::new(super::incident::Incidents),
         Box::new(super::dora::Dora),
+        Box::new(super::package::Packages::default()),
         Box::new(super::practice::Practice::default()),
         Box::new(super::meter::Meters::default()),
         Box::new(super::search::Searches::default()),

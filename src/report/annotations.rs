@@ -96,6 +96,7 @@ fn finding(annotation: &Annotation<'_>) -> Finding {
         severity: annotation.severity,
         component: None,
         fixed_in: None,
+        disclosed_at: None,
         place: Some(annotation.get("line").map_or_else(|| file.to_owned(), |line| format!("{file}:{line}"))),
         suppressed: false,
     }

@@ -113,6 +113,7 @@ impl Reading<'_> {
                 severity,
                 component: None,
                 fixed_in: None,
+                disclosed_at: None,
                 place: scan::place(&found.filename, found.line_number),
                 suppressed: false,
             });

@@ -158,6 +158,7 @@ impl Run {
                         severity: Severity::Unknown,
                         component: None,
                         fixed_in: None,
+                        disclosed_at: None,
                         place: scan::place(path, None),
                         suppressed: false,
                     });

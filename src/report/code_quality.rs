@@ -84,6 +84,7 @@ fn take(item: &Item, counted: &mut Counted, details: &mut dyn Details) {
             severity,
             component: None,
             fixed_in: None,
+            disclosed_at: None,
             place: Some(item.location.line().map_or_else(|| path.clone(), |line| format!("{path}:{line}"))),
             suppressed: false,
         });

@@ -504,6 +504,8 @@ struct Vulnerability<'a> {
     ratings: List<Object<Rating<'a>>>,
     #[serde(default, borrow)]
     analysis: Object<Analysis<'a>>,
+    #[serde(default, borrow)]
+    published: Text<'a>,
 }
 
 #[derive(Deserialize)]
@@ -541,6 +543,7 @@ impl Vulnerability<'_> {
             severity: severities.map(Severity::of).max().unwrap_or(Severity::Unknown),
             component: None,
             fixed_in: None,
+            disclosed_at: self.published.get().and_then(value::zoned_time),
             place: None,
             suppressed: harmless(state),
         }

@@ -80,6 +80,7 @@ enum Leaf {
     Alias,
     Severity,
     State,
+    Published,
 }
 
 /// Where the child of that name stands. Components stand in other places, too (ancestors, tools, formulas), and are not
@@ -114,6 +115,7 @@ fn child(parent: Option<Place>, name: &str) -> Place {
         (Some(P::Vulnerability), "references") => P::References,
         (Some(P::References), "reference") => P::References,
         (Some(P::References), "id") => P::Leaf(Leaf::Alias),
+        (Some(P::Vulnerability), "published") => P::Leaf(Leaf::Published),
         (Some(P::Vulnerability), "ratings") => P::Ratings,
         (Some(P::Ratings), "rating") => P::Rating,
         (Some(P::Rating), "severity") => P::Leaf(Leaf::Severity),
@@ -208,6 +210,7 @@ fn nothing() -> Finding {
         severity: Severity::Unknown,
         component: None,
         fixed_in: None,
+        disclosed_at: None,
         place: None,
         suppressed: false,
     }
@@ -324,6 +327,7 @@ impl Fold<'_> {
                 let severity = text.as_deref().map_or(Severity::Unknown, Severity::of);
                 self.finding.severity = self.finding.severity.max(severity);
             }
+            Leaf::Published => self.finding.disclosed_at = text.as_deref().and_then(value::zoned_time),
             Leaf::State => self.finding.suppressed = super::cyclonedx::harmless(text.as_deref().unwrap_or_default()),
             Leaf::Group | Leaf::Name | Leaf::Version | Leaf::Purl | Leaf::Licence | Leaf::Hash | Leaf::Property => {
                 let of = std::mem::take(&mut self.of);

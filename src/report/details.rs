@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::event::Timestamp;
 use crate::event::artifact::{ScanKind, Severities};
 
 /// How bad a finding is, in the words most scanners share.
@@ -33,6 +34,19 @@ impl Severity {
             "low" | "note" | "minor" => Self::Low,
             "info" | "informational" | "information" | "negligible" | "none" => Self::Info,
             _ => Self::Unknown,
+        }
+    }
+
+    /// The word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Info => "info",
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+            Self::Critical => "critical",
         }
     }
 
@@ -84,6 +98,9 @@ pub struct Finding {
     /// The version that mends it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fixed_in: Option<String>,
+    /// When it was made public.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disclosed_at: Option<Timestamp>,
     /// Where it is: `path:line`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub place: Option<String>,

@@ -94,6 +94,7 @@ impl Reading<'_> {
                 severity: Severity::Unknown,
                 component: None,
                 fixed_in: None,
+                disclosed_at: None,
                 place: scan::place(file, line),
                 suppressed,
             });

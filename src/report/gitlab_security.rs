@@ -204,6 +204,7 @@ impl Reading<'_> {
                 severity,
                 component: package.map(|name| Component { name, version, ..Component::default() }),
                 fixed_in: None,
+                disclosed_at: None,
                 place: scan::place(&file, location.start_line),
                 suppressed: false,
             });

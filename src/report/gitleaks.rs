@@ -78,6 +78,7 @@ fn read(document: &Document<'_>, given: &Given, details: &mut dyn Details) -> Re
                 severity: Severity::Unknown,
                 component: None,
                 fixed_in: None,
+                disclosed_at: None,
                 place: scan::place(&file, leak.line.and_then(|line| u64::try_from(line).ok())),
                 suppressed: false,
             });

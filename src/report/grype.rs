@@ -139,6 +139,7 @@ impl Reading<'_> {
                     licences: artifact.licenses.into_iter().flatten().filter_map(|licence| licence.0).collect(),
                 }),
                 fixed_in: fix.versions.filter(|list| fixable && !list.is_empty()).map(|list| list.join(", ")),
+                disclosed_at: None,
                 place,
                 suppressed,
             });

@@ -179,6 +179,7 @@ fn finding(message: Message) -> Finding {
         severity: Severity::of(&message.severity),
         component: None,
         fixed_in: None,
+        disclosed_at: None,
         place: Some(if message.line > 0 { format!("{}:{}", message.file, message.line) } else { message.file }),
         suppressed: false,
     }

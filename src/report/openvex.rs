@@ -13,7 +13,8 @@ use super::spdx::key;
 use super::statement::{Signed, Statement};
 use super::value;
 use super::{
-    Details, Document, Finding, Format, Given, Kind, Named, Reason, Rejection, Report, Severity, Shape, Sketch,
+    Component, Details, Document, Finding, Format, Given, Kind, Named, Reason, Rejection, Report, Severity, Shape,
+    Sketch,
 };
 use crate::event::Digest;
 use crate::event::artifact::{AttestationFormat, ScanKind};
@@ -99,11 +100,14 @@ fn read(document: &Document<'_>, given: &Given, details: &mut dyn Details) -> Re
         for (m, product) in statement.products.0.iter().enumerate() {
             let at = || format!("statements[{n}].products[{m}]");
             let (id, digest) = about(product).map_err(|rejection| rejection.at(at()))?;
+            if details.wanted() {
+                details.finding(statement.finding(id));
+            }
             digests.extend(digest.filter(|digest| seen.insert(digest.clone())));
             products.extend(id.map(key));
         }
-        if details.wanted() {
-            details.finding(statement.finding());
+        if details.wanted() && statement.products.0.is_empty() {
+            details.finding(statement.finding(None));
         }
     }
     let issued_at = vex.last_updated.get().or(vex.timestamp.get()).and_then(value::zoned_time);
@@ -162,7 +166,8 @@ fn about<'a>(product: &'a TextOr<'_, Product<'_>>) -> Result<(Option<&'a str>, O
 }
 
 impl VexStatement<'_> {
-    fn finding(&self) -> Finding {
+    /// What it says of a product.
+    fn finding(&self, product: Option<&str>) -> Finding {
         let (id, aliases) = match &self.vulnerability {
             TextOr::Text(name) => (name.cut(NAME_MAX), Vec::new()),
             TextOr::Object(it) => {
@@ -174,8 +179,13 @@ impl VexStatement<'_> {
             id: id.unwrap_or_default(),
             aliases,
             severity: Severity::Unknown,
-            component: None,
+            component: product.map(|product| Component {
+                purl: Some(value::cut(product, NAME_MAX)).filter(|product| product.starts_with("pkg:")),
+                name: value::cut(product, NAME_MAX),
+                ..Component::default()
+            }),
             fixed_in: None,
+            disclosed_at: None,
             place: None,
             suppressed: matches!(self.status.get(), Some("not_affected" | "fixed")),
         }

@@ -67,6 +67,7 @@ fn take(item: &Item, counted: &mut Counted, details: &mut dyn Details) {
             severity: item.severity.as_deref().map_or(Severity::Unknown, Severity::of),
             component: None,
             fixed_in: None,
+            disclosed_at: None,
             place: Some(row.map_or_else(|| item.filename.clone(), |row| format!("{}:{row}", item.filename))),
             suppressed: false,
         });

@@ -247,6 +247,7 @@ impl Reading<'_> {
             severity: Severity::of(word.unwrap_or_default()),
             component: one.package_name.map(|name| component(name, one.analyzed_version)),
             fixed_in,
+            disclosed_at: None,
             place: None,
             suppressed,
         };
@@ -293,6 +294,7 @@ impl Reading<'_> {
                 severity: Severity::of(word.unwrap_or_default()),
                 component: Some(component(name.clone(), version.clone())),
                 fixed_in: requirement.fixed_in.clone(),
+                disclosed_at: None,
                 place: None,
                 suppressed: known
                     .ignored

@@ -190,6 +190,7 @@ impl Reading<'_> {
                 severity,
                 component,
                 fixed_in: None,
+                disclosed_at: None,
                 place: scan::place(&found.path, start.line),
                 suppressed,
             });

@@ -209,6 +209,8 @@ struct Issue {
     fixed_in: Option<Vec<String>>,
     nearest_fixed_in_version: Option<String>,
     is_ignored: Option<bool>,
+    disclosure_time: Option<String>,
+    publication_time: Option<String>,
     // Of what is not in a component.
     line_number: Option<i64>,
     title: Option<String>,
@@ -254,6 +256,7 @@ impl Reading<'_> {
             let aliases =
                 issue.identifiers.into_iter().flat_map(|all| [all.cve, all.ghsa]).flatten().flatten().collect();
             let version = scan::filled(Some(version));
+            let disclosed_at = issue.disclosure_time.or(issue.publication_time);
             self.details.finding(Finding {
                 kind,
                 id: issue.id,
@@ -261,6 +264,7 @@ impl Reading<'_> {
                 severity,
                 component: scan::filled(Some(name)).map(|name| Component { name, version, ..Component::default() }),
                 fixed_in,
+                disclosed_at: disclosed_at.as_deref().and_then(value::zoned_time),
                 place: None,
                 suppressed,
             });
@@ -292,6 +296,7 @@ impl Reading<'_> {
                 severity,
                 component: None,
                 fixed_in: None,
+                disclosed_at: None,
                 place: scan::place(&path.join("."), line),
                 suppressed,
             });

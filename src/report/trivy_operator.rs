@@ -146,6 +146,7 @@ struct Item {
     rule_id: Option<String>,
     target: Option<String>,
     r#match: Option<String>,
+    published_date: Option<String>,
 }
 
 struct Reading<'a> {
@@ -225,6 +226,7 @@ impl Body<'_> {
                 severity,
                 component,
                 fixed_in,
+                disclosed_at: item.published_date.as_deref().and_then(value::zoned_time),
                 place: scan::filled(Some(target)),
                 suppressed: false,
             });

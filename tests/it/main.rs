@@ -12,6 +12,7 @@ mod attacks;
 mod cli;
 mod conformance;
 mod dora;
+mod exposure;
 mod faults;
 mod foreign;
 mod fuzzed;

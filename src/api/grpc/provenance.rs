@@ -28,4 +28,11 @@ impl pb::provenance_service_server::ProvenanceService for ProvenanceApi {
     async fn search(&self, request: Request<pb::SearchRequest>) -> Result<Response<pb::SearchResponse>, Status> {
         super::search::search(&self.views, request.into_inner()).await
     }
+
+    async fn find_exposure(
+        &self,
+        request: Request<pb::FindExposureRequest>,
+    ) -> Result<Response<pb::FindExposureResponse>, Status> {
+        super::exposure::find(&self.views, request.into_inner()).await
+    }
 }

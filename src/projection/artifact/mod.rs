@@ -5,6 +5,7 @@ mod query;
 mod scan;
 
 pub use fold::Artifacts;
+pub(super) use query::linked;
 pub use query::{Evidence, Found, SourceCommit, origins, source_commits};
 pub use scan::{Scan, scans};
 

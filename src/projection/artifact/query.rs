@@ -155,7 +155,7 @@ fn found(connection: &Connection, said: &[Said], evidence: Evidence, known: i64)
 }
 
 /// What an artifact is linked with: its index, and what is in it as an index.
-pub(super) fn linked(connection: &Connection, artifact: i64, known: i64) -> Result<Vec<i64>> {
+pub(in super::super) fn linked(connection: &Connection, artifact: i64, known: i64) -> Result<Vec<i64>> {
     let mut statement = connection.prepare_cached(concat!(linked!(), " ORDER BY 1"))?;
     let rows = statement.query_map(params![artifact, known], |row| row.get(0))?;
     Ok(rows.collect::<Result<_, _>>()?)

@@ -111,6 +111,15 @@ struct Parts<'a> {
     flags: i64,
 }
 
+/// The images that an event of a rollout names, each by its [identity](RunningImage::identity), and the time it tells of
+/// them; none for other events, and for a rehearsal.
+pub(in super::super) fn named_images(event: &Event) -> Option<(i64, Vec<String>)> {
+    let parts = parts(&event.data)?;
+    let rehearsal = parts.operation.is_some_and(|operation| operation.dry_run == Some(true));
+    let images = parts.images.filter(|_| !rehearsal)?;
+    Some((parts.at.micros(), images.iter().map(|image| RunningImage::from(image).identity()).collect()))
+}
+
 /// What an event says of a rollout; none for other events, and for a rehearsal.
 pub(super) fn said(event: &Event) -> Option<Said> {
     let parts = parts(&event.data)?;

@@ -14,6 +14,7 @@ mod walk;
 
 pub(super) use fact::HOTFIX;
 pub use fact::RunningImage;
+pub(super) use fact::named_images;
 pub use fold::Deployments;
 pub(super) use fold::target_of;
 pub(super) use look_up::{By, Place, named, of_rollout, places, rollout_of};

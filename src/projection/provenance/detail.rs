@@ -512,7 +512,9 @@ mod tests {
         assert!(!approved(&[]) && !approved(&[("author", Approved)]) && !approved(&[("a", Commented)]));
         assert!(approved(&[("a", Approved)]) && approved(&[("a", Approved), ("a", Commented)]));
         assert!(approved(&[("a", ChangesRequested), ("a", Approved)]));
-        assert!(!approved(&[("a", Approved), ("a", ChangesRequested)]) && !approved(&[("a", Approved), ("a", Dismissed)]));
+        assert!(
+            !approved(&[("a", Approved), ("a", ChangesRequested)]) && !approved(&[("a", Approved), ("a", Dismissed)])
+        );
         assert!(approved(&[("a", Approved), ("a", Dismissed), ("b", Approved)]));
     }
 }

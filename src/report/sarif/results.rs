@@ -204,6 +204,7 @@ impl Results<'_> {
                 severity,
                 component: None,
                 fixed_in: None,
+                disclosed_at: None,
                 place,
                 suppressed,
             });

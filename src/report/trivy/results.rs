@@ -9,7 +9,7 @@ use crate::event::Data;
 use crate::event::artifact::{ScanFinished, ScanKind, ScanStatus};
 use crate::report::fold::{Members, each, pass};
 use crate::report::scan::{self, Found, Score, Tally};
-use crate::report::{Component, Details, Finding, Given, Severity};
+use crate::report::{Component, Details, Finding, Given, Severity, value};
 
 /// What was found, by kind.
 pub(super) struct Results<'a> {
@@ -66,6 +66,7 @@ struct Item {
     pkg_identifier: Option<Identifier>,
     installed_version: Option<String>,
     fixed_version: Option<String>,
+    published_date: Option<String>,
     #[serde(rename = "CVSS")]
     cvss: Option<BTreeMap<String, Cvss>>,
     // Of a misconfiguration.
@@ -200,6 +201,7 @@ impl<'a> Results<'a> {
                     licences: Vec::new(),
                 }),
                 fixed_in,
+                disclosed_at: item.published_date.as_deref().and_then(value::zoned_time),
                 place: scan::filled(item.pkg_path).or_else(|| scan::filled(Some(self.target.name.clone()))),
                 suppressed,
             });
@@ -265,6 +267,7 @@ impl<'a> Results<'a> {
                 severity,
                 component: component.map(|name| Component { name, licences, ..Component::default() }),
                 fixed_in: None,
+                disclosed_at: None,
                 place: scan::filled(Some(file)),
                 suppressed,
             });
@@ -282,6 +285,7 @@ impl<'a> Results<'a> {
                 severity,
                 component: None,
                 fixed_in: None,
+                disclosed_at: None,
                 place,
                 suppressed,
             });
