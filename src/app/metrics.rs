@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use super::Views;
 use crate::event::Timestamp;
 use crate::exposition::{Family, Histogram, Kind, Labels, Sample, Value};
+use crate::ledger::verify::Verification;
 use crate::ledger::{Ledger, Reading};
 use crate::projection::deployment::tier;
 use crate::projection::meter::{self, Count, Counted, Duration, EventCount, Observed};
@@ -273,6 +274,8 @@ pub fn of_ledger(ledger: &Ledger, intakes: &Intakes) -> Vec<Family> {
     let mut info = Family::new(Kind::Gauge, "plimsoll_build_info", "The program that answers.");
     info.add(vec![("version", env!("CARGO_PKG_VERSION").to_owned())], 1u64);
     let mut families = vec![info, log, writable, checkpoint(ledger, size), repeated(&reading), rejections(intakes)];
+    families.extend(verification(ledger));
+    families.extend([storage(ledger), failures(&reading)]);
     let mut latency = Family::new(
         Kind::Histogram,
         "plimsoll_append_duration_seconds",
@@ -300,6 +303,50 @@ fn checkpoint(ledger: &Ledger, size: u64) -> Family {
     if let Some(at) = at {
         family.add(Vec::new(), seconds(at));
     }
+    family
+}
+
+/// What `plimsoll verify` found last. A note that cannot be read is no verification: whoever watches sees none.
+fn verification(ledger: &Ledger) -> [Family; 3] {
+    let gauge = |name, help| Family::new(Kind::Gauge, name, help);
+    let mut families = [
+        gauge(
+            "plimsoll_last_verification_timestamp_seconds",
+            "When the data directory was last verified in full, in seconds since 1970.",
+        ),
+        gauge("plimsoll_last_verification_success", "1 where the last full verification found nothing wrong."),
+        gauge("plimsoll_last_verification_events", "Events that the last full verification read."),
+    ];
+    let path = ledger.dir().verified();
+    match Verification::load(&path) {
+        Ok(Some(last)) => {
+            let values = [Value::from(seconds(last.at)), u64::from(last.ok).into(), last.events.into()];
+            families.iter_mut().zip(values).for_each(|(family, value)| family.add(Vec::new(), value));
+        }
+        Ok(None) => {}
+        Err(error) => tracing::warn!(%error, "no last verification for this scrape"),
+    }
+    families
+}
+
+/// How large the databases are, each with the log that SQLite keeps beside it.
+fn storage(ledger: &Ledger) -> Family {
+    let mut family = Family::new(Kind::Gauge, "plimsoll_storage_bytes", "Size of a database on disk.");
+    let dir = ledger.dir();
+    for path in [dir.ledger(), dir.index(), dir.views()] {
+        let wal = path.with_extension("db-wal");
+        let sizes = [&path, &wal].map(|path| path.metadata().ok().map(|file| file.len()));
+        if let (Some(name), Some(size)) = (path.file_name(), sizes.into_iter().flatten().reduce(|a, b| a + b)) {
+            family.add(vec![("file", name.to_string_lossy().into_owned())], size);
+        }
+    }
+    family
+}
+
+fn failures(reading: &Reading) -> Family {
+    let help = "Requests to append that failed, by why, since the start of this process.";
+    let mut family = Family::new(Kind::Counter, "plimsoll_append_failures", help);
+    reading.failed.iter().for_each(|(why, n)| family.add(vec![("reason", (*why).to_owned())], *n));
     family
 }
 
