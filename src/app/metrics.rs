@@ -1,5 +1,7 @@
 //! What `/metrics` shows: the deployment figures from the views, and how the ledger itself is.
 
+mod standing;
+
 use std::collections::{BTreeMap, HashSet};
 
 use super::Views;
@@ -9,7 +11,7 @@ use crate::ledger::verify::Verification;
 use crate::ledger::{Ledger, Reading};
 use crate::projection::deployment::tier;
 use crate::projection::meter::{self, Count, Counted, Duration, EventCount, Observed};
-use crate::projection::{Error, Result, Snapshot, Status};
+use crate::projection::{About, Error, Result, Snapshot, Status, deployment};
 
 /// Services that have series of their own; the others share those of `_other`.
 pub const SERVICES_MAX: usize = 500;
@@ -25,8 +27,6 @@ pub type Intakes = Vec<(String, &'static str, u64)>;
 
 /// What the views tell, in one state of theirs.
 struct Told {
-    size: u64,
-    statuses: Vec<Status>,
     services: Budget,
     events: Vec<EventCount>,
     counted: Vec<(Count, Vec<Counted>)>,
@@ -34,6 +34,7 @@ struct Told {
     successes: Vec<(String, String, Timestamp)>,
     /// The DORA figures.
     figures: Vec<Family>,
+    standing: standing::Now,
 }
 
 /// Which names have series of their own.
@@ -64,37 +65,56 @@ impl Budget {
     }
 }
 
-/// Every family, as of now.
+/// Every family of the views, as of now. What cannot be read is left out; how the projections stand is always there.
 ///
 /// # Errors
-/// `Database`, `Stopped`, `Rebuilding`: then the figures are not to be had, and [`of_ledger`] alone is.
+/// `Database`, `Damaged`: then the figures are not to be had, and [`of_ledger`] alone is.
 pub async fn of_views(views: &Views) -> Result<Vec<Family>> {
     let head = views.ledger().head().size;
     let now = views.ledger().clock().now().micros();
-    let mut told = views.query(0, move |snapshot| tell(snapshot, now)).await?;
+    let read = move |snapshot: &Snapshot<'_>| {
+        let told = readable(snapshot, &[&deployment::ABOUT, &meter::ABOUT])?.then(|| tell(snapshot, now)).transpose()?;
+        Ok((snapshot.size(), snapshot.statuses()?, told))
+    };
+    let (size, statuses, told) = views.query(0, read).await?;
+    let mut families = Vec::from(projections(&statuses, head.max(size)));
+    families.extend(told.into_iter().flat_map(figures));
+    Ok(families)
+}
+
+fn figures(mut told: Told) -> Vec<Family> {
     let figures = std::mem::take(&mut told.figures);
     let mut families = vec![deployments(&told), successes(&told)];
     families.extend(incidents(&told));
     families.extend(events(&told));
     families.extend(told.observed.iter().map(|(what, observed)| durations(&told, *what, observed)));
-    families.extend(projections(&told, head));
-    let mut dropped = Family::new(
-        Kind::Counter,
-        "plimsoll_services_dropped",
-        "Services without series of their own: they share _other.",
-    );
+    families.extend(standing::families(&told.standing, &told.services));
+    let help = "Services without series of their own: they share _other.";
+    let mut dropped = Family::new(Kind::Counter, "plimsoll_services_dropped", help);
     dropped.add(Vec::new(), told.services.dropped);
     families.push(dropped);
     families.extend(figures);
-    Ok(families)
+    families
+}
+
+/// Whether the tables of projections can be read. Those of one that stopped can: they tell what was so until then, and
+/// that it stopped is told beside.
+fn readable(snapshot: &Snapshot<'_>, projections: &[&About]) -> Result<bool> {
+    for about in projections {
+        match snapshot.basis(None, &[about]) {
+            Ok(_) | Err(Error::Stopped { .. }) => {}
+            Err(Error::Rebuilding { .. }) => return Ok(false),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(true)
 }
 
 fn tell(snapshot: &Snapshot<'_>, now: i64) -> Result<Told> {
-    snapshot.basis(None, &[&crate::projection::deployment::ABOUT, &meter::ABOUT])?;
     let kinds = [Count::Deployments, Count::IncidentsOpened, Count::IncidentsResolved];
     let durations =
         [Duration::ChangeLeadTime, Duration::Deployment, Duration::DeploymentRecovery, Duration::IncidentRestore];
-    let services = Budget::new(crate::projection::deployment::services(snapshot)?.into_iter(), SERVICES_MAX);
+    let services = Budget::new(deployment::services(snapshot)?.into_iter(), SERVICES_MAX);
     Ok(Told {
         figures: match super::dora::families(snapshot, now, &services) {
             // The rest goes on without them; `plimsoll_projection_stopped` tells.
@@ -102,8 +122,6 @@ fn tell(snapshot: &Snapshot<'_>, now: i64) -> Result<Told> {
             figures => figures?,
         },
         services,
-        size: snapshot.size(),
-        statuses: snapshot.statuses()?,
         events: meter::event_counts(snapshot)?,
         counted: kinds.into_iter().map(|kind| Ok((kind, meter::counted(snapshot, kind)?))).collect::<Result<_>>()?,
         observed: durations
@@ -111,6 +129,7 @@ fn tell(snapshot: &Snapshot<'_>, now: i64) -> Result<Told> {
             .map(|what| Ok((what, meter::observed(snapshot, what)?)))
             .collect::<Result<_>>()?,
         successes: meter::last_successes(snapshot)?,
+        standing: standing::tell(snapshot)?,
     })
 }
 
@@ -239,7 +258,7 @@ fn successes(told: &Told) -> Family {
     family
 }
 
-fn projections(told: &Told, head: u64) -> [Family; 3] {
+fn projections(statuses: &[Status], head: u64) -> [Family; 3] {
     let mut position = Family::new(Kind::Gauge, "plimsoll_projection_position", "Events folded into a projection.");
     let mut lag =
         Family::new(Kind::Gauge, "plimsoll_projection_lag_events", "Events that a projection does not have yet.");
@@ -248,10 +267,10 @@ fn projections(told: &Told, head: u64) -> [Family; 3] {
         "plimsoll_projection_stopped",
         "1 where a projection cannot fold the event at its position.",
     );
-    for status in &told.statuses {
+    for status in statuses {
         let labels = || vec![("projection", status.name.to_owned())];
         position.add(labels(), status.position);
-        lag.add(labels(), head.max(told.size).saturating_sub(status.position));
+        lag.add(labels(), head.saturating_sub(status.position));
         stopped.add(labels(), u64::from(status.stopped.is_some()));
     }
     [position, lag, stopped]

@@ -2,9 +2,11 @@
 
 mod fold;
 mod query;
+mod severe;
 
 pub use fold::Artifacts;
 pub use query::{Evidence, Found, SourceCommit, origins, source_commits};
+pub use severe::{Severe, severe};
 
 use super::About;
 

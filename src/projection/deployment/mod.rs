@@ -7,6 +7,7 @@ mod fact;
 mod fold;
 mod query;
 mod rollout;
+mod standing;
 mod store;
 mod tier;
 mod walk;
@@ -16,6 +17,7 @@ pub use fact::RunningImage;
 pub use fold::Deployments;
 pub(super) use fold::target_of;
 pub use query::{Deployment, Gap, Origin, Target, deployments, gaps, services, state, target, targets};
+pub use standing::{Standing, standings};
 pub use tier::{Tier, tier};
 pub use walk::{Class, Ended, Status};
 

@@ -6,9 +6,11 @@
 mod drift;
 mod fact;
 mod fold;
+mod open;
 
 pub use drift::{Episode, Window, episodes};
 pub use fold::Practice;
+pub use open::open_drift;
 
 use super::About;
 
