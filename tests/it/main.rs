@@ -19,6 +19,7 @@ mod import;
 mod judges;
 mod kubernetes;
 mod ledger;
+mod metrics;
 mod model;
 mod projection;
 mod properties;
