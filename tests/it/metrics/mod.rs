@@ -1,5 +1,6 @@
 //! What `/metrics` is for: scraped, queried, alerted on, drawn and back-filled by the real programs.
 
+mod dashboard;
 mod prometheus;
 mod rules;
 mod scrape;
@@ -24,9 +25,14 @@ pub const WAITING: &[&str] = &[
     "plimsoll_change_lead_time_seconds",
     "plimsoll_deployment_recovery_seconds",
     "plimsoll_incident_restore_seconds",
-    "plimsoll_incidents_opened_total",
-    "plimsoll_incidents_resolved_total",
+    "plimsoll_incidents_opened",
+    "plimsoll_incidents_resolved",
 ];
+
+/// Whether an expression is about something that is waited for.
+fn is_waiting(expression: &str) -> bool {
+    WAITING.iter().any(|name| expression.contains(name))
+}
 
 /// The repository.
 fn root() -> &'static Path {
