@@ -6,7 +6,7 @@ use rusqlite::{OptionalExtension, Statement, params};
 
 use super::super::{CURRENT, Error, Result, Snapshot, instant};
 use super::fact::RunningImage;
-use super::walk::Status;
+use super::walk::{Class, Status};
 use crate::event::Timestamp;
 
 /// How a target stands.
@@ -30,18 +30,14 @@ pub struct Standing {
 /// `Database`, `Damaged`.
 pub fn standings(snapshot: &Snapshot<'_>) -> Result<Vec<Standing>> {
     let connection = snapshot.connection;
-    // Of each of these the first row is enough, and it is the newest by an index.
+    // Of each of these the first rows are enough, and they are the newest by an index.
     let mut ended = connection.prepare_cached(
         "SELECT status, finished_at FROM deployment WHERE target = ?1 AND known_to = ?2 AND status IN (2, 3) \
          AND finished_at NOT NULL ORDER BY finished_at DESC LIMIT 1",
     )?;
     let mut newest = connection.prepare_cached(
-        "SELECT status, coalesce(started_at, at) FROM deployment WHERE target = ?1 AND known_to = ?2 \
-         ORDER BY at DESC, key DESC LIMIT 1",
-    )?;
-    let mut live = connection.prepare_cached(
-        "SELECT images, until_at FROM deployment WHERE target = ?1 AND known_to = ?2 AND class IN (0, 1) \
-         ORDER BY at DESC, key DESC LIMIT 1",
+        "SELECT status, class, coalesce(started_at, at), images, until_at FROM deployment \
+         WHERE target = ?1 AND known_to = ?2 ORDER BY at DESC, key DESC",
     )?;
     let mut targets = connection.prepare_cached(
         "SELECT id, service, environment, (SELECT max(at) FROM removal WHERE target = target.id) FROM target \
@@ -53,13 +49,10 @@ pub fn standings(snapshot: &Snapshot<'_>) -> Result<Vec<Standing>> {
     while let Some(row) = rows.next()? {
         let (target, removed_at): (i64, Option<i64>) = (row.get(0)?, row.get(3)?);
         let since_removed = |at: &i64| removed_at.is_none_or(|removed| *at > removed);
-        let failed_at = at(&mut ended, target, &[Status::Failed])?.filter(since_removed);
-        let unfinished = at(&mut newest, target, &[Status::Running, Status::Progressing])?.filter(since_removed);
-        let images = live
-            .query_row(params![target, CURRENT], |row| Ok((row.get::<_, Option<i64>>(0)?, row.get::<_, Option<i64>>(1)?)))
-            .optional()?
-            .filter(|(_, until)| until.is_none());
-        let images = images.map(|(images, _)| images_of(snapshot, images, &mut lists)).transpose()?;
+        let failed_at = failed(&mut ended, target)?.filter(since_removed);
+        let (unfinished, live) = latest(&mut newest, target)?;
+        let unfinished = unfinished.filter(since_removed);
+        let images = live.map(|list| images_of(snapshot, list, &mut lists)).transpose()?;
         if images.is_some() || failed_at.is_some() || unfinished.is_some() {
             found.push(Standing {
                 service: row.get(1)?,
@@ -73,11 +66,29 @@ pub fn standings(snapshot: &Snapshot<'_>) -> Result<Vec<Standing>> {
     Ok(found)
 }
 
-/// The instant of a statement's first row, where its status is one of these.
-fn at(statement: &mut Statement<'_>, target: i64, wanted: &[Status]) -> Result<Option<i64>> {
+/// When the deployment of a target failed that was the last to end.
+fn failed(ended: &mut Statement<'_>, target: i64) -> Result<Option<i64>> {
     let row: Option<(i64, i64)> =
-        statement.query_row(params![target, CURRENT], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
-    Ok(row.filter(|(status, _)| Status::of(*status).is_some_and(|status| wanted.contains(&status))).map(|(_, at)| at))
+        ended.query_row(params![target, CURRENT], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    Ok(row.filter(|(status, _)| Status::of(*status) == Some(Status::Failed)).map(|(_, at)| at))
+}
+
+/// Since when the newest deployment of a target is not done, and the list of images that runs: of the newest one with
+/// effect, unless nothing runs any more.
+fn latest(newest: &mut Statement<'_>, target: i64) -> Result<(Option<i64>, Option<Option<i64>>)> {
+    let mut rows = newest.query(params![target, CURRENT])?;
+    let (mut unfinished, mut first) = (None, true);
+    while let Some(row) = rows.next()? {
+        if std::mem::take(&mut first) && Status::of(row.get(0)?).is_some_and(|status| status < Status::Succeeded) {
+            unfinished = row.get(2)?;
+        }
+        let class = row.get::<_, Option<i64>>(1)?.and_then(Class::of);
+        if matches!(class, Some(Class::Forward | Class::Rollback)) {
+            let until: Option<i64> = row.get(4)?;
+            return Ok((unfinished, if until.is_none() { Some(row.get(3)?) } else { None }));
+        }
+    }
+    Ok((unfinished, None))
 }
 
 /// The images of a list by its number; each list is read once.
