@@ -1,5 +1,6 @@
 //! What `/metrics` shows: the deployment figures from the views, and how the ledger itself is.
 
+pub mod history;
 mod standing;
 
 use std::collections::{BTreeMap, HashSet};

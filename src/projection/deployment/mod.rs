@@ -3,6 +3,7 @@
 //! The facts of a rollout are put together whatever order they came in (`rollout`); rollouts in the order in which they
 //! took effect give classes and intervals (`walk`). A fact that comes late makes its target be walked again from there.
 
+mod daily;
 mod fact;
 mod fold;
 mod query;
@@ -12,6 +13,7 @@ mod store;
 mod tier;
 mod walk;
 
+pub use daily::{Daily, daily};
 pub(super) use fact::HOTFIX;
 pub use fact::RunningImage;
 pub use fold::Deployments;
