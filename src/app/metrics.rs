@@ -1,14 +1,18 @@
 //! What `/metrics` shows: the deployment figures from the views, and how the ledger itself is.
 
+pub mod history;
+mod standing;
+
 use std::collections::{BTreeMap, HashSet};
 
 use super::Views;
 use crate::event::Timestamp;
 use crate::exposition::{Family, Histogram, Kind, Labels, Sample, Value};
+use crate::ledger::verify::Verification;
 use crate::ledger::{Ledger, Reading};
 use crate::projection::deployment::tier;
 use crate::projection::meter::{self, Count, Counted, Duration, EventCount, Observed};
-use crate::projection::{Error, Result, Snapshot, Status};
+use crate::projection::{About, Error, Result, Snapshot, Status, deployment};
 
 /// Services that have series of their own; the others share those of `_other`.
 pub const SERVICES_MAX: usize = 500;
@@ -24,8 +28,6 @@ pub type Intakes = Vec<(String, &'static str, u64)>;
 
 /// What the views tell, in one state of theirs.
 struct Told {
-    size: u64,
-    statuses: Vec<Status>,
     services: Budget,
     events: Vec<EventCount>,
     counted: Vec<(Count, Vec<Counted>)>,
@@ -33,6 +35,7 @@ struct Told {
     successes: Vec<(String, String, Timestamp)>,
     /// The DORA figures.
     figures: Vec<Family>,
+    standing: standing::Now,
 }
 
 /// Which names have series of their own.
@@ -63,37 +66,57 @@ impl Budget {
     }
 }
 
-/// Every family, as of now.
+/// Every family of the views, as of now. What cannot be read is left out; how the projections stand is always there.
 ///
 /// # Errors
-/// `Database`, `Stopped`, `Rebuilding`: then the figures are not to be had, and [`of_ledger`] alone is.
+/// `Database`, `Damaged`: then the figures are not to be had, and [`of_ledger`] alone is.
 pub async fn of_views(views: &Views) -> Result<Vec<Family>> {
     let head = views.ledger().head().size;
     let now = views.ledger().clock().now().micros();
-    let mut told = views.query(0, move |snapshot| tell(snapshot, now)).await?;
+    let read = move |snapshot: &Snapshot<'_>| {
+        let told =
+            readable(snapshot, &[&deployment::ABOUT, &meter::ABOUT])?.then(|| tell(snapshot, now)).transpose()?;
+        Ok((snapshot.size(), snapshot.statuses()?, told))
+    };
+    let (size, statuses, told) = views.query(0, read).await?;
+    let mut families = Vec::from(projections(&statuses, head.max(size)));
+    families.extend(told.into_iter().flat_map(figures));
+    Ok(families)
+}
+
+fn figures(mut told: Told) -> Vec<Family> {
     let figures = std::mem::take(&mut told.figures);
     let mut families = vec![deployments(&told), successes(&told)];
     families.extend(incidents(&told));
     families.extend(events(&told));
     families.extend(told.observed.iter().map(|(what, observed)| durations(&told, *what, observed)));
-    families.extend(projections(&told, head));
-    let mut dropped = Family::new(
-        Kind::Counter,
-        "plimsoll_services_dropped",
-        "Services without series of their own: they share _other.",
-    );
+    families.extend(standing::families(&told.standing, &told.services));
+    let help = "Services without series of their own: they share _other.";
+    let mut dropped = Family::new(Kind::Counter, "plimsoll_services_dropped", help);
     dropped.add(Vec::new(), told.services.dropped);
     families.push(dropped);
     families.extend(figures);
-    Ok(families)
+    families
+}
+
+/// Whether the tables of projections can be read. Those of one that stopped can: they tell what was so until then, and
+/// that it stopped is told beside.
+fn readable(snapshot: &Snapshot<'_>, projections: &[&About]) -> Result<bool> {
+    for about in projections {
+        match snapshot.basis(None, &[about]) {
+            Ok(_) | Err(Error::Stopped { .. }) => {}
+            Err(Error::Rebuilding { .. }) => return Ok(false),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(true)
 }
 
 fn tell(snapshot: &Snapshot<'_>, now: i64) -> Result<Told> {
-    snapshot.basis(None, &[&crate::projection::deployment::ABOUT, &meter::ABOUT])?;
     let kinds = [Count::Deployments, Count::IncidentsOpened, Count::IncidentsResolved];
     let durations =
         [Duration::ChangeLeadTime, Duration::Deployment, Duration::DeploymentRecovery, Duration::IncidentRestore];
-    let services = Budget::new(crate::projection::deployment::services(snapshot)?.into_iter(), SERVICES_MAX);
+    let services = Budget::new(deployment::services(snapshot)?.into_iter(), SERVICES_MAX);
     Ok(Told {
         figures: match super::dora::families(snapshot, now, &services) {
             // The rest goes on without them; `plimsoll_projection_stopped` tells.
@@ -101,8 +124,6 @@ fn tell(snapshot: &Snapshot<'_>, now: i64) -> Result<Told> {
             figures => figures?,
         },
         services,
-        size: snapshot.size(),
-        statuses: snapshot.statuses()?,
         events: meter::event_counts(snapshot)?,
         counted: kinds.into_iter().map(|kind| Ok((kind, meter::counted(snapshot, kind)?))).collect::<Result<_>>()?,
         observed: durations
@@ -110,6 +131,7 @@ fn tell(snapshot: &Snapshot<'_>, now: i64) -> Result<Told> {
             .map(|what| Ok((what, meter::observed(snapshot, what)?)))
             .collect::<Result<_>>()?,
         successes: meter::last_successes(snapshot)?,
+        standing: standing::tell(snapshot)?,
     })
 }
 
@@ -238,7 +260,7 @@ fn successes(told: &Told) -> Family {
     family
 }
 
-fn projections(told: &Told, head: u64) -> [Family; 3] {
+fn projections(statuses: &[Status], head: u64) -> [Family; 3] {
     let mut position = Family::new(Kind::Gauge, "plimsoll_projection_position", "Events folded into a projection.");
     let mut lag =
         Family::new(Kind::Gauge, "plimsoll_projection_lag_events", "Events that a projection does not have yet.");
@@ -247,10 +269,10 @@ fn projections(told: &Told, head: u64) -> [Family; 3] {
         "plimsoll_projection_stopped",
         "1 where a projection cannot fold the event at its position.",
     );
-    for status in &told.statuses {
+    for status in statuses {
         let labels = || vec![("projection", status.name.to_owned())];
         position.add(labels(), status.position);
-        lag.add(labels(), head.max(told.size).saturating_sub(status.position));
+        lag.add(labels(), head.saturating_sub(status.position));
         stopped.add(labels(), u64::from(status.stopped.is_some()));
     }
     [position, lag, stopped]
@@ -273,6 +295,8 @@ pub fn of_ledger(ledger: &Ledger, intakes: &Intakes) -> Vec<Family> {
     let mut info = Family::new(Kind::Gauge, "plimsoll_build_info", "The program that answers.");
     info.add(vec![("version", env!("CARGO_PKG_VERSION").to_owned())], 1u64);
     let mut families = vec![info, log, writable, checkpoint(ledger, size), repeated(&reading), rejections(intakes)];
+    families.extend(verification(ledger));
+    families.extend([storage(ledger), failures(&reading)]);
     let mut latency = Family::new(
         Kind::Histogram,
         "plimsoll_append_duration_seconds",
@@ -300,6 +324,50 @@ fn checkpoint(ledger: &Ledger, size: u64) -> Family {
     if let Some(at) = at {
         family.add(Vec::new(), seconds(at));
     }
+    family
+}
+
+/// What `plimsoll verify` found last. A note that cannot be read is no verification: whoever watches sees none.
+fn verification(ledger: &Ledger) -> [Family; 3] {
+    let gauge = |name, help| Family::new(Kind::Gauge, name, help);
+    let mut families = [
+        gauge(
+            "plimsoll_last_verification_timestamp_seconds",
+            "When the data directory was last verified in full, in seconds since 1970.",
+        ),
+        gauge("plimsoll_last_verification_success", "1 where the last full verification found nothing wrong."),
+        gauge("plimsoll_last_verification_events", "Events that the last full verification read."),
+    ];
+    let path = ledger.dir().verified();
+    match Verification::load(&path) {
+        Ok(Some(last)) => {
+            let values = [Value::from(seconds(last.at)), u64::from(last.ok).into(), last.events.into()];
+            families.iter_mut().zip(values).for_each(|(family, value)| family.add(Vec::new(), value));
+        }
+        Ok(None) => {}
+        Err(error) => tracing::warn!(%error, "no last verification for this scrape"),
+    }
+    families
+}
+
+/// How large the databases are, each with the log that SQLite keeps beside it.
+fn storage(ledger: &Ledger) -> Family {
+    let mut family = Family::new(Kind::Gauge, "plimsoll_storage_bytes", "Size of a database on disk.");
+    let dir = ledger.dir();
+    for path in [dir.ledger(), dir.index(), dir.views()] {
+        let wal = path.with_extension("db-wal");
+        let sizes = [&path, &wal].map(|path| path.metadata().ok().map(|file| file.len()));
+        if let (Some(name), Some(size)) = (path.file_name(), sizes.into_iter().flatten().reduce(|a, b| a + b)) {
+            family.add(vec![("file", name.to_string_lossy().into_owned())], size);
+        }
+    }
+    family
+}
+
+fn failures(reading: &Reading) -> Family {
+    let help = "Requests to append that failed, by why, since the start of this process.";
+    let mut family = Family::new(Kind::Counter, "plimsoll_append_failures", help);
+    reading.failed.iter().for_each(|(why, n)| family.add(vec![("reason", (*why).to_owned())], *n));
     family
 }
 

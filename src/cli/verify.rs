@@ -9,12 +9,12 @@ use super::exit::{Exit, Outcome};
 use super::progress::bar;
 use super::{Settings, print, print_json};
 use crate::ledger::tree::VerifierKey;
-use crate::ledger::verify::{Checks, Report, TileSource, verify as verify_log, verify_tiles};
+use crate::ledger::verify::{Checks, Report, TileSource, Verification, verify as verify_log, verify_tiles};
 use crate::ledger::{Clock, DataDir, Engine, Guard, Index, Receipt, SystemClock};
 
 #[derive(Debug, Args)]
 pub(super) struct Verify {
-    /// A data directory, a directory of tiles, or a receipt [default: the data directory]
+    /// A data directory, a directory of tiles, or a receipt [default: the data directory, and /metrics tells of it]
     path: Option<PathBuf>,
     /// The verifier key, or a file that holds it [default: ledger.vkey of the data directory]
     #[arg(long, value_name = "KEY|FILE")]
@@ -56,6 +56,13 @@ pub(super) async fn verify(settings: &Settings, args: Verify) -> Result<Outcome,
         }
     });
     let report = report.await.map_err(|error| Exit::no(format!("verification failed: {error}")))??;
+    // Whoever names a directory looks into it and leaves no trace.
+    if is_data && args.path.is_none() {
+        let verified = Verification::new(&report, SystemClock.now());
+        if let Err(error) = verified.save(&settings.data.verified()) {
+            tracing::warn!(%error, "the result is not remembered for /metrics");
+        }
+    }
     tell(settings, &report)
 }
 

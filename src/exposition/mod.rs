@@ -7,6 +7,11 @@ mod native;
 mod protobuf;
 mod text;
 
+/// OpenMetrics piece by piece, for what is too much to hold at once.
+pub mod open_metrics {
+    pub use super::text::{END, head, samples};
+}
+
 pub use native::Native;
 
 /// What a family's samples are.

@@ -8,7 +8,7 @@ use super::{Family, Histogram, Kind, Labels, Sample, Value};
 pub(super) fn open_metrics<'a>(families: impl Iterator<Item = &'a Family>) -> String {
     let mut writer = Writer { out: String::new(), open_metrics: true };
     families.for_each(|family| writer.family(family));
-    writer.out.push_str("# EOF\n");
+    writer.out.push_str(END);
     writer.out
 }
 
@@ -19,6 +19,25 @@ pub(super) fn classic<'a>(families: impl Iterator<Item = &'a Family>) -> String 
     writer.out
 }
 
+/// What stands before the samples of a family in OpenMetrics.
+#[must_use]
+pub fn head(family: &Family) -> String {
+    let mut writer = Writer { out: String::new(), open_metrics: true };
+    writer.head(family);
+    writer.out
+}
+
+/// Samples of a family in OpenMetrics, those of one series in the order of time.
+#[must_use]
+pub fn samples<'a>(family: &Family, samples: impl IntoIterator<Item = &'a Sample>) -> String {
+    let mut writer = Writer { out: String::new(), open_metrics: true };
+    samples.into_iter().for_each(|sample| writer.samples(family, sample));
+    writer.out
+}
+
+/// The end of OpenMetrics.
+pub const END: &str = "# EOF\n";
+
 struct Writer {
     out: String,
     open_metrics: bool,
@@ -26,6 +45,11 @@ struct Writer {
 
 impl Writer {
     fn family(&mut self, family: &Family) {
+        self.head(family);
+        family.samples.iter().for_each(|sample| self.samples(family, sample));
+    }
+
+    fn head(&mut self, family: &Family) {
         // In the older form a family is called as its samples are.
         let total = if family.kind == Kind::Counter && !self.open_metrics { "_total" } else { "" };
         let kind = match family.kind {
@@ -40,18 +64,14 @@ impl Writer {
         if let Some(unit) = family.unit.filter(|_| self.open_metrics) {
             self.line(format_args!("# UNIT {name} {unit}"));
         }
-        for sample in &family.samples {
-            match &sample.value {
-                Value::Histogram(histogram) => self.histogram(name, sample, histogram),
-                Value::Whole(value) => {
-                    let suffix = if family.kind == Kind::Counter { "_total" } else { "" };
-                    self.sample(name, suffix, sample, None, &value.to_string(), None);
-                }
-                Value::Number(value) => {
-                    let suffix = if family.kind == Kind::Counter { "_total" } else { "" };
-                    self.sample(name, suffix, sample, None, &number(*value), None);
-                }
-            }
+    }
+
+    fn samples(&mut self, family: &Family, sample: &Sample) {
+        let suffix = if family.kind == Kind::Counter { "_total" } else { "" };
+        match &sample.value {
+            Value::Histogram(histogram) => self.histogram(family.name, sample, histogram),
+            Value::Whole(value) => self.sample(family.name, suffix, sample, None, &value.to_string(), None),
+            Value::Number(value) => self.sample(family.name, suffix, sample, None, &number(*value), None),
         }
     }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use super::Error;
 use crate::exposition::Histogram;
 
 /// Upper bounds of the seconds from handing a request in to its answer.
@@ -15,6 +16,10 @@ const BATCH_EVENTS: [f64; 10] = [1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 500.0, 
 /// Sources told apart among repeated events: whoever makes up names must not fill the memory.
 const REPEATED_MAX: usize = 1000;
 
+/// Why requests fail: the storage refuses and nothing is recorded; nobody knows; the writer has stopped; what was asked
+/// for cannot be.
+const FAILURES: [&str; 4] = ["cannot_write", "outcome_unknown", "stopped", "refused"];
+
 /// What was counted.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reading {
@@ -24,12 +29,14 @@ pub struct Reading {
     pub batch: Histogram,
     /// Events that had been recorded before, by type and source.
     pub repeated: BTreeMap<(&'static str, String), u64>,
+    /// Requests that failed, by the word for why; each of [`FAILURES`] is there from the start.
+    pub failed: BTreeMap<&'static str, u64>,
 }
 
 impl Default for Reading {
     fn default() -> Self {
         let (latency, batch) = (Histogram::classic(&LATENCY_SECONDS), Histogram::classic(&BATCH_EVENTS));
-        Self { latency, batch, repeated: BTreeMap::new() }
+        Self { latency, batch, repeated: BTreeMap::new(), failed: FAILURES.into_iter().map(|why| (why, 0)).collect() }
     }
 }
 
@@ -53,6 +60,18 @@ impl Meter {
             }
             waited.for_each(|waited| reading.latency.observe(waited.as_secs_f64()));
         });
+    }
+
+    /// A request that failed.
+    pub(super) fn failed(&self, error: &Error) {
+        let [cannot_write, unknown, stopped, refused] = FAILURES;
+        let why = match error {
+            Error::CannotWrite { .. } => cannot_write,
+            Error::OutcomeUnknown { .. } => unknown,
+            Error::Stopped(_) => stopped,
+            _ => refused,
+        };
+        self.with(|reading| *reading.failed.entry(why).or_default() += 1);
     }
 
     /// An event that had been recorded before.

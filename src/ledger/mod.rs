@@ -69,6 +69,7 @@ pub struct Ledger {
 }
 
 struct Inner {
+    dir: DataDir,
     engine: Arc<dyn Engine>,
     index: Arc<Index>,
     evidence: Evidence,
@@ -502,6 +503,12 @@ impl Ledger {
     #[must_use]
     pub fn meter(&self) -> &Meter {
         &self.inner.meter
+    }
+
+    /// Where the ledger is.
+    #[must_use]
+    pub fn dir(&self) -> &DataDir {
+        &self.inner.dir
     }
 
     /// The verifier key of the log.

@@ -122,6 +122,7 @@ impl Ledger {
         let (refreshed, head) = watch::channel(SignedHead { size: head.size, checkpoint: note.into() });
         Ok(Self {
             inner: Arc::new(Inner {
+                dir: dir.clone(),
                 evidence: Evidence::of(engine.clone(), &dir.evidence())?,
                 engine,
                 index,
@@ -189,6 +190,7 @@ impl Opened {
         let meter = sequencer.meter().clone();
         let writer = Writer::start(sequencer, index.clone(), Some((guard.clone(), verifier.clone())), sender)?;
         let inner = Inner {
+            dir: options.dir,
             engine,
             index,
             evidence,

@@ -79,6 +79,12 @@ impl DataDir {
         self.root.join("ledger.guard")
     }
 
+    /// What the last full verification of this directory found. Not part of a backup.
+    #[must_use]
+    pub fn verified(&self) -> PathBuf {
+        self.root.join("ledger.verified")
+    }
+
     /// Evidence, unless it is kept elsewhere.
     #[must_use]
     pub fn evidence(&self) -> PathBuf {

@@ -189,6 +189,7 @@ fn run(
         let (size, checkpoint) = (sequencer.size(), sequencer.checkpoint());
         let new = size - head.borrow().size.min(size);
         sequencer.meter().committed(new, replies.iter().map(|(.., since)| since.elapsed()));
+        answers.iter().filter_map(|answer| answer.as_ref().err()).for_each(|error| sequencer.meter().failed(error));
         head.send_if_modified(|head| {
             let moved = head.size != size;
             *head = SignedHead { size, checkpoint };

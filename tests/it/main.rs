@@ -20,6 +20,7 @@ mod import;
 mod judges;
 mod kubernetes;
 mod ledger;
+mod metrics;
 mod model;
 mod practice;
 mod projection;

@@ -6,6 +6,7 @@
 mod beside;
 mod chain;
 mod hashes;
+mod last;
 mod ledger;
 mod notes;
 mod scan;
@@ -14,6 +15,7 @@ mod tiles;
 use serde::Serialize;
 
 pub(super) use chain::HEADS_REACH;
+pub use last::Verification;
 pub use ledger::{Checks, Progress, verify};
 pub use tiles::{TileSource, verify_tiles};
 

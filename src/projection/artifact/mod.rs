@@ -3,11 +3,13 @@
 mod fold;
 mod query;
 mod scan;
+mod severe;
 
 pub use fold::Artifacts;
 pub(super) use query::linked;
 pub use query::{Evidence, Found, SourceCommit, origins, source_commits};
 pub use scan::{Scan, scans};
+pub use severe::{Severe, severe};
 
 use super::About;
 

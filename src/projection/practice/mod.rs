@@ -7,10 +7,12 @@ mod drift;
 mod exceptions;
 mod fact;
 mod fold;
+mod open;
 
 pub use drift::{Episode, Window, episodes};
 pub use exceptions::{Exception, Kind, Looked, NEEDS, NotJudged, Page, Place, Query, exceptions};
 pub use fold::Practice;
+pub use open::open_drift;
 
 use super::About;
 

@@ -2,9 +2,8 @@
 //!
 //! `tools/test` installs them; a tool that is missing fails the test, as one that is left out proves nothing.
 
-use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Output, Stdio};
+use std::process::Output;
 use std::time::Duration;
 
 use plimsoll::event::Timestamp;
@@ -15,7 +14,8 @@ use plimsoll::ledger::{Clock, Filter, PageLimit};
 use serde_json::{Value, json};
 
 use super::Try;
-use crate::support::http::{get, post};
+use crate::support::daemon::Daemon;
+use crate::support::http::post;
 use crate::support::program::{command, path};
 use crate::support::served::{Served, within};
 
@@ -222,45 +222,11 @@ fn bandit_and_safety_as_they_are_today() {
     }
 }
 
-/// A program that is ended with the test.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _gone = self.0.kill().is_err() || self.0.wait().is_err();
-    }
-}
-
-impl Running {
-    /// Starts one, and waits until it answers at `/-/ready`.
-    async fn start(dir: &Path, program: &str, arguments: &[String], address: SocketAddr) -> Self {
-        let log = std::fs::File::create(dir.join(format!("{program}.log"))).unwrap();
-        let mut run = command(program);
-        run.args(arguments).current_dir(dir).env_clear().env("HOME", dir).env("PATH", path());
-        run.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
-        let child = run.spawn().unwrap_or_else(|error| panic!("{program}: {error}: run tools/test, which installs it"));
-        let running = Self(child);
-        let ready = async {
-            while tokio::net::TcpStream::connect(address).await.is_err() || get(address, "/-/ready").await.status != 200
-            {
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-        };
-        within(program, ready).await;
-        running
-    }
-}
-
-/// An address on this machine that nobody listens at.
-fn free() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
-}
-
 const SECRET: &str = "not-a-real-secret";
 
 /// A real Alertmanager that reports to a ledger.
-async fn alertmanager(served: &Served) -> (Running, SocketAddr) {
-    let (dir, address) = (served.house.dir.path(), free());
+async fn alertmanager(served: &Served) -> Daemon {
+    let dir = served.house.dir.path();
     let configuration = format!(
         "route: {{receiver: plimsoll, group_by: ['...'], group_wait: 0s, group_interval: 1s, repeat_interval: 1h}}\n\
          receivers:\n  - name: plimsoll\n    webhook_configs:\n      - url: http://{}/webhooks/alertmanager\n        \
@@ -271,10 +237,9 @@ async fn alertmanager(served: &Served) -> (Running, SocketAddr) {
     let arguments = [
         "--config.file=alertmanager.yml".to_owned(),
         "--storage.path=alertmanager".to_owned(),
-        format!("--web.listen-address={address}"),
         "--cluster.listen-address=".to_owned(),
     ];
-    (Running::start(dir, "prometheus-alertmanager", &arguments, address).await, address)
+    Daemon::start(dir, "prometheus-alertmanager", &arguments).await
 }
 
 /// A ledger whose door to Alertmanager asks for the secret.
@@ -300,7 +265,8 @@ async fn recorded(served: &Served, what: &str, n: u64) -> Vec<Value> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_real_alertmanager_tells_of_an_alert_and_of_its_end() {
     let served = guarded().await;
-    let (_running, address) = alertmanager(&served).await;
+    let running = alertmanager(&served).await;
+    let address = running.address;
     let alert = |ends: Option<&str>| {
         let labels = json!({"alertname": "HighErrorRate", "severity": "critical", "service": "churn-api"});
         let mut alert = json!({"labels": labels, "annotations": {"summary": "too many errors"},
@@ -336,8 +302,8 @@ async fn a_rule_of_a_real_prometheus_becomes_an_incident() {
     let modified = std::fs::metadata(&mark).unwrap().modified().unwrap();
     let now = i64::try_from(modified.duration_since(std::time::UNIX_EPOCH).unwrap().as_micros()).unwrap();
     served.house.clock.advance(now - served.house.clock.now().micros());
-    let (_alertmanager, target) = alertmanager(&served).await;
-    let (dir, address) = (served.house.dir.path(), free());
+    let alertmanager = alertmanager(&served).await;
+    let (dir, target) = (served.house.dir.path(), alertmanager.address);
     let rule = |number: u8| {
         let rule = format!(
             "{{alert: QueueFull, expr: vector({number}) > 0, labels: {{severity: page}}, annotations: {{summary: full}}}}"
@@ -357,14 +323,13 @@ async fn a_rule_of_a_real_prometheus_becomes_an_incident() {
         "--web.enable-lifecycle".to_owned(),
         // It knows Alertmanagers only some seconds after it began, and sends again after a minute unless told otherwise.
         "--rules.alert.resend-delay=1s".to_owned(),
-        format!("--web.listen-address={address}"),
     ];
-    let _prometheus = Running::start(dir, "prometheus", &arguments, address).await;
+    let prometheus = Daemon::start(dir, "prometheus", &arguments).await;
     let opened = recorded(&served, "the alert", 1).await;
     assert_eq!((&opened[0]["type"], &opened[0]["data"]["alert"]), (&json!("incident.opened"), &json!("QueueFull")));
     let opened_at: Timestamp = opened[0]["data"]["opened_at"].as_str().unwrap().parse().unwrap();
     rule(0);
-    assert_eq!(post(address, "/-/reload", &[], b"").await.status, 200);
+    assert_eq!(post(prometheus.address, "/-/reload", &[], b"").await.status, 200);
     let all = recorded(&served, "the end of the alert", 2).await;
     assert_eq!(all[1]["type"], "incident.resolved", "{}", all[1]);
     let resolved_at: Timestamp = all[1]["data"]["resolved_at"].as_str().unwrap().parse().unwrap();

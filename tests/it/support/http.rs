@@ -60,7 +60,14 @@ pub async fn try_post(address: SocketAddr, path: &str, body: &[u8]) -> Option<Ve
 
 /// A request without a body.
 pub async fn request(address: SocketAddr, method: &str, path: &str) -> Answer {
-    let head = format!("{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
+    request_with(address, method, path, &[]).await
+}
+
+/// A request without a body, with headers.
+pub async fn request_with(address: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
+    let mut head = format!("{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-length: 0\r\n");
+    headers.iter().for_each(|(name, value)| head.push_str(&format!("{name}: {value}\r\n")));
+    head.push_str("\r\n");
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(head.as_bytes()).await.unwrap();
     let mut answer = Vec::new();

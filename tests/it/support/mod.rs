@@ -1,5 +1,6 @@
 //! What the tests share: a ledger in a temporary directory with a clock and chance of its own.
 
+pub mod daemon;
 pub mod http;
 pub mod memory;
 pub mod process;
