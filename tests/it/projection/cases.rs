@@ -1,14 +1,16 @@
-//! The model on cases whose answer can be seen by eye: deployments and attribution.
+//! Cases whose answer can be seen by eye: deployments and attribution. Each is put to the model and to the product.
 
 use serde_json::json;
 
 use super::history::{HOUR, MINUTE};
 use super::model::{Change, Class, Deployment, End, Outcome, Status};
+use super::product::agrees;
 use super::story::{REPO, Story, TARGET, at, digest, oid};
 
 /// Id, class, status and hours since the beginning of every deployment.
 fn told(story: &Story) -> Vec<(String, Class, Status, Option<i64>)> {
     let hours = |deployment: &Deployment| deployment.finished_at.map(|finished_at| (finished_at - at(0)) / HOUR);
+    agrees(&story.0);
     let all = story.model().deployments(TARGET);
     all.into_iter()
         .map(|deployment| (deployment.id.clone(), deployment.class, deployment.status, hours(&deployment)))
@@ -20,6 +22,7 @@ fn told_of(id: &str, class: Class, status: Status, hours: i64) -> (String, Class
 }
 
 fn change(story: &Story, name: &str) -> Option<Change> {
+    agrees(&story.0);
     story.model().changes(TARGET).into_iter().find(|change| change.commit == oid(name))
 }
 

@@ -5,5 +5,6 @@ mod figures;
 mod git_oracle;
 mod history;
 mod model;
+mod product;
 mod properties;
 mod story;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use plimsoll::event::{Data, Draft, Recorded, Timestamp};
 use proptest::prelude::*;
-use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use proptest::test_runner::{Config, RngAlgorithm, TestError, TestRng, TestRunner};
 use serde_json::json;
 
 use super::history::{BEGIN, HOUR, arrivals, event, history, stamp};
@@ -14,7 +14,7 @@ use crate::support::rig::{leaves, slow};
 
 /// The same cases in every run; more of them with `PLIMSOLL_SLOW`.
 #[track_caller]
-fn check<S: Strategy>(strategy: &S, cases: u32, holds: impl Fn(S::Value)) {
+pub fn check<S: Strategy>(strategy: &S, cases: u32, holds: impl Fn(S::Value)) {
     let cases = if slow() { cases * 50 } else { cases };
     let config = Config { cases, failure_persistence: None, ..Config::default() };
     let chance = TestRng::from_seed(RngAlgorithm::ChaCha, &[31; 32]);
@@ -22,7 +22,15 @@ fn check<S: Strategy>(strategy: &S, cases: u32, holds: impl Fn(S::Value)) {
         holds(value);
         Ok(())
     });
-    result.unwrap_or_else(|error| panic!("{error}"));
+    match result {
+        Ok(()) => {}
+        Err(TestError::Fail(reason, value)) => {
+            // What is absent says nothing.
+            let absent = regex::Regex::new("[a-z_]+: None(, )?").unwrap();
+            panic!("{reason}\nof {}", absent.replace_all(&format!("{value:?}"), ""));
+        }
+        Err(error) => panic!("{error}"),
+    }
 }
 
 /// Longer than any history.
@@ -60,6 +68,7 @@ fn histories_hold_what_makes_deployments_hard_to_tell_of() {
         }
         let dora = figures(&model);
         reasons.borrow_mut().extend(dora.lead_time.excluded.into_keys());
+        reasons.borrow_mut().extend(dora.mttr.excluded.keys().copied());
         let [lead_time, failed, rework, recovery, mttr] = &mut *figured.borrow_mut();
         *lead_time += dora.lead_time.samples.len();
         *failed += usize::try_from(dora.failed).unwrap();
@@ -106,8 +115,15 @@ fn histories_hold_what_makes_deployments_hard_to_tell_of() {
         .collect();
     let kinds = kinds.into_inner();
     assert!(kinds.is_subset(&expected) && kinds.len() + 2 >= expected.len(), "{kinds:?}");
-    let expected =
-        BTreeSet::from(["baseline", "cherry_pick", "manifest", "merge", "no_author_time", "skew", "unlinked"]);
+    let expected = BTreeSet::from([
+        "cherry_pick",
+        "duplicate",
+        "manifest",
+        "no_author_time",
+        "no_target",
+        "skew",
+        "unlinked",
+    ]);
     assert_eq!(reasons.into_inner(), expected);
     assert!(figured.borrow().iter().all(|n| *n > 20), "{figured:?}");
 }

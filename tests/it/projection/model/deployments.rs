@@ -77,7 +77,8 @@ impl Deployment {
         Some((self.finished_at?, self.effect?.1))
     }
 
-    fn live_at(&self, at: i64) -> bool {
+    /// Whether it was what ran at an instant.
+    pub fn live_at(&self, at: i64) -> bool {
         self.effective()
             && self.effect.is_some_and(|(since, _)| since <= at)
             && self.until.is_none_or(|until| at < until)
@@ -304,10 +305,10 @@ impl Rollout {
         self.0.iter().rfind(|sync| sync.ends())
     }
 
-    /// The first answer, asking what ended it before what began it, and the last of each before the others.
+    /// The first answer, asking what ended it before all else, and the last before the others.
     fn tell<T>(&self, ask: impl Fn(&Sync) -> Option<T>) -> Option<T> {
         let ends = self.0.iter().rev().filter(|sync| sync.ends());
-        ends.chain(self.0.iter().rev().filter(|sync| sync.kind == Kind::Started)).find_map(ask)
+        ends.chain(self.0.iter().rev().filter(|sync| !sync.ends())).find_map(ask)
     }
 
     fn set(&self) -> Vec<String> {
@@ -356,7 +357,8 @@ fn outcome(rollout: &Rollout, facts: &[HealthFact], until: Option<i64>) -> (Stat
         .iter()
         .map(|(cluster, last, ends)| {
             let last = (*last)?;
-            let at = Rollout::effect_in(ends).map_or(last.at, |(at, _)| at);
+            // Where it succeeded and changed nothing, its health is not waited for.
+            let Some((at, _)) = Rollout::effect_in(ends) else { return Some(last.at) };
             Some(healthy(facts, cluster, at, until)?.max(last.at))
         })
         .collect();
