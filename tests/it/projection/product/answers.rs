@@ -29,7 +29,10 @@ impl Asked {
         let at: BTreeSet<i64> = of_targets.map(|draft| ended(draft).unwrap_or(draft.occurred_at).micros()).collect();
         let instants = at.iter().flat_map(|at| [at - 1, *at, at + 1]).collect();
         let middle = at.iter().nth(at.len() / 2).copied().unwrap_or(BEGIN);
-        Self { instants, windows: vec![BEGIN - HOUR..BEGIN + 20_000 * HOUR, BEGIN..BEGIN + 48 * HOUR, middle..i64::MAX / 2] }
+        Self {
+            instants,
+            windows: vec![BEGIN - HOUR..BEGIN + 20_000 * HOUR, BEGIN..BEGIN + 48 * HOUR, middle..i64::MAX / 2],
+        }
     }
 }
 
@@ -275,6 +278,14 @@ impl Answers {
     }
 }
 
+/// The figures of production, and of each of its targets.
+pub fn production(snapshot: &Snapshot<'_>, basis: &Basis, window: &Range<i64>) -> Result<(Dora, Vec<Dora>)> {
+    let material = gathered(snapshot, basis, &Selection::default(), window)?;
+    let figures = |chosen: &dyn Fn(usize) -> bool| dora(&dora::figures(&material, window, Tz::UTC, chosen));
+    let parts = (0..material.targets.len()).map(|n| figures(&|target| target == n)).collect();
+    Ok((figures(&|_| true), parts))
+}
+
 /// The stream of a target.
 fn name(target: &Target) -> String {
     format!("target/{}/{}", target.environment, target.service)
@@ -284,5 +295,6 @@ fn name(target: &Target) -> String {
 fn gathered(snapshot: &Snapshot<'_>, basis: &Basis, selection: &Selection, window: &Range<i64>) -> Result<Material> {
     let targets = dora::select(snapshot, basis, selection)?;
     let question = Question { window: window.clone(), ..Question::default() };
-    dora::gather(snapshot, basis, targets, &question, selection.services.is_empty())
+    let everything = dora::select(snapshot, basis, &Selection::default()).is_ok_and(|all| all == targets);
+    dora::gather(snapshot, basis, targets, &question, everything)
 }

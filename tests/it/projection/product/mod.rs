@@ -1,26 +1,37 @@
 //! The product: a ledger of its own for each history, its views folded from the log, and what is asked of them.
 
 mod answers;
+mod checks;
 mod laws;
+mod nodes;
+mod poison;
 
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use plimsoll::event::{Draft, Hex32, Recorded, SealedId, SubjectId};
 use plimsoll::ledger::{BlobReader, DataDir, Entry, Ledger, Options};
-use plimsoll::projection::{self, Basis, Documents, Event, Projector, Snapshot, Views, all, artifact, deployment};
+use plimsoll::projection::{
+    self, Basis, Documents, Event, Projection, Projector, Snapshot, Stop, Views, all, artifact, deployment,
+};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use super::model::{Fact, Model};
+use super::model::{Dora, Fact, Model};
 use crate::support::rig::{ORIGIN, leaves, scratch};
 use crate::support::{CountingEntropy, FixedClock, opened};
 
 pub use answers::{Answers, Asked};
 
 /// Everything that the questions here read.
-const ABOUTS: &[&projection::About] =
-    &[&projection::source::ABOUT, &artifact::ABOUT, &deployment::ABOUT, &projection::incident::ABOUT, &projection::dora::ABOUT];
+const ABOUTS: &[&projection::About] = &[
+    &projection::source::ABOUT,
+    &artifact::ABOUT,
+    &deployment::ABOUT,
+    &projection::incident::ABOUT,
+    &projection::dora::ABOUT,
+];
 
 /// Nothing is read beside the log.
 struct Nothing;
@@ -91,12 +102,23 @@ impl Product {
 
     /// Folds the whole log into a new views file, in transactions of so many events.
     pub fn fold(&self, name: &str, batch: usize) {
-        let mut projector = Projector::create(&self.path(name), ORIGIN, all()).unwrap();
+        assert_eq!(self.fold_with(name, batch, all()), []);
+    }
+
+    /// The same with other projections; which of them stopped, and where.
+    pub fn fold_with(
+        &self,
+        name: &str,
+        batch: usize,
+        projections: Vec<Box<dyn Projection>>,
+    ) -> Vec<(&'static str, Stop)> {
+        let mut projector = Projector::create(&self.path(name), ORIGIN, projections).unwrap();
         for events in self.events().chunks(batch) {
             projector.fold(events, &Nothing).unwrap();
         }
-        assert_eq!(projector.stopped().next(), None);
+        let stopped = projector.stopped().map(|(name, stop)| (name, stop.clone())).collect();
         projector.close().unwrap();
+        stopped
     }
 
     /// Asks the views, with what was known when the ledger held so many events.
@@ -105,9 +127,24 @@ impl Product {
         known_at: Option<u64>,
         query: impl FnOnce(&Snapshot<'_>, &Basis) -> projection::Result<T>,
     ) -> T {
-        let views = Views::new(&self.path("views"));
-        let asked = views.read(&self.ledger, |snapshot| query(snapshot, &snapshot.basis(known_at, ABOUTS)?));
-        asked.unwrap()
+        self.try_ask("views", known_at, ABOUTS, query).unwrap()
+    }
+
+    /// Asks a views file, where that rests on the projections named.
+    pub fn try_ask<T>(
+        &self,
+        name: &str,
+        known_at: Option<u64>,
+        abouts: &[&projection::About],
+        query: impl FnOnce(&Snapshot<'_>, &Basis) -> projection::Result<T>,
+    ) -> projection::Result<T> {
+        let views = Views::new(&self.path(name));
+        views.read(&self.ledger, |snapshot| query(snapshot, &snapshot.basis(known_at, abouts)?))
+    }
+
+    /// The figures of production in a window, and of each of its targets; there is such a target.
+    pub fn figures(&self, window: &Range<i64>) -> (Dora, Vec<Dora>) {
+        self.ask(None, |snapshot, basis| answers::production(snapshot, basis, window))
     }
 
     /// Holds all answers to those of the model.
