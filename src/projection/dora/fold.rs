@@ -63,9 +63,13 @@ fn oid(tx: &Connection, commit: i64) -> Result<i64> {
     Ok(tx.prepare_cached("SELECT oid FROM git_commit WHERE id = ?1")?.query_row([commit], |row| row.get(0))?)
 }
 
-/// A commit may be something else now, in every target that has it.
+/// A commit may be something else now, in every target that has it, be it within one that it was squashed into.
 fn touch(tx: &Connection, commit: i64, touched: &mut Touched) -> Result<()> {
-    touched.extend(owner::targets(tx, commit)?.into_iter().map(|target| (target, commit)));
+    let mut holders = sample::squashes(tx, commit)?;
+    holders.insert(commit);
+    for holder in holders {
+        touched.extend(owner::targets(tx, holder)?.into_iter().map(|target| (target, commit)));
+    }
     Ok(())
 }
 
