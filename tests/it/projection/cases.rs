@@ -284,3 +284,30 @@ fn of_two_that_tell_of_a_commit_the_one_who_knows_more_is_believed() {
     story.commit("a", &["root"], 2);
     assert_eq!(outcome(&story, "a"), sample("d1", 3));
 }
+
+#[test]
+fn an_original_of_a_squash_that_changes_desired_state_is_no_change_whenever_that_is_told() {
+    let mut story = Story::default();
+    story.commit("root", &[], 0).deploy("d0", "root", 1).commit("x", &["root"], 2).commit("s", &["root"], 4);
+    let merged =
+        json!({"base": "main", "change": "1", "commit": oid("s"), "method": "squash", "original_commits": [oid("x")]});
+    story.say("change.merged", REPO, 4, &merged).deploy("d1", "s", 10);
+    assert_eq!(outcome(&story, "x"), sample("d1", 8));
+    story.say("manifest.committed", TARGET, 4, &json!({"commit": oid("x"), "files": [], "repository": REPO}));
+    assert_eq!(outcome(&story, "x"), excluded("d1", "manifest"));
+}
+
+#[test]
+fn a_commit_picked_from_an_original_of_a_squash_came_with_that() {
+    let mut story = Story::default();
+    story.commit("root", &[], 0).deploy("d0", "root", 1);
+    story.commit("s", &["root"], 4).deploy("d1", "s", 5);
+    story.commit_with("p", &["s"], 6, &json!({"cherry_picked_from": oid("x")})).deploy("d2", "p", 8);
+    assert_eq!(outcome(&story, "p"), sample("d2", 2));
+    let merged =
+        json!({"base": "main", "change": "1", "commit": oid("s"), "method": "squash", "original_commits": [oid("x")]});
+    story.say("change.merged", REPO, 4, &merged);
+    assert_eq!(outcome(&story, "p"), sample("d2", 2), "nothing is known of the original");
+    story.commit("x", &["root"], 2);
+    assert_eq!(outcome(&story, "p"), excluded("d2", "cherry_pick"));
+}

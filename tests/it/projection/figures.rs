@@ -174,3 +174,20 @@ fn a_deployment_that_leads_to_no_commit_is_counted_as_such() {
     assert_eq!((figures.deployments, figures.lead_time.n()), (Some(2), 0));
     assert_eq!(figures.lead_time.excluded.get("unlinked"), Some(&1));
 }
+
+#[test]
+fn an_incident_concerns_a_target_of_which_nothing_was_heard_before() {
+    let mut story = Story::default();
+    story.incident("1", 2, &json!({})).resolved("1", 3).deploy("a", "a", 1);
+    assert_eq!(hours(&dora(&story, 100).mttr), [1]);
+}
+
+#[test]
+fn a_rollback_takes_back_what_ran_when_its_operation_began() {
+    let mut story = Story::default();
+    story.deploy("a", "a", 1).deploy("b", "b", 3).deploy("c", "c", 5);
+    // It was asked for while b ran.
+    story.sync("succeeded", "back", 6, &json!({"commit": oid("a"), "operation": {"started_at": stamp(at(4))}}));
+    let figures = dora(&story, 100);
+    assert_eq!((figures.failed, hours(&figures.recovery)), (1, vec![3]));
+}
