@@ -311,3 +311,13 @@ fn a_commit_picked_from_an_original_of_a_squash_came_with_that() {
     story.commit("x", &["root"], 2);
     assert_eq!(outcome(&story, "p"), excluded("d2", "cherry_pick"));
 }
+
+#[test]
+fn a_commit_named_without_its_repository_is_known_once_it_is_recorded_there() {
+    let mut story = Story::default();
+    story.deploy("d0", "root", 1);
+    story.commit_with("p", &["elsewhere"], 4, &json!({"cherry_picked_from": oid("root")})).deploy("d1", "p", 5);
+    assert_eq!(outcome(&story, "p"), sample("d1", 1));
+    story.commit("root", &[], 0);
+    assert_eq!(outcome(&story, "p"), excluded("d1", "cherry_pick"));
+}

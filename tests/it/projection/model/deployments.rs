@@ -54,6 +54,8 @@ pub struct Deployment {
     /// Id of the deployment that was live just before.
     pub replaced: Option<String>,
     pub commit: Option<String>,
+    /// Whether the commit was named with its repository.
+    pub in_repository: bool,
     pub hotfix: bool,
     pub remediates_deployments: Vec<DeploymentRef>,
     pub remediates_incidents: Vec<StreamName>,
@@ -107,6 +109,7 @@ struct Sync {
     health: Option<Health>,
     images: Vec<String>,
     commit: Option<String>,
+    in_repository: bool,
     version: Option<String>,
     revisions: String,
     started_at: Option<i64>,
@@ -119,6 +122,7 @@ struct Sync {
 struct Common<'a> {
     application: &'a Option<Application>,
     commit: Option<String>,
+    in_repository: bool,
     deployment: &'a Option<String>,
     git_ref: Option<String>,
     operation: &'a Option<Operation>,
@@ -158,6 +162,7 @@ impl Sync {
                 let common = Common {
                     application: &data.application,
                     commit: data.commit.as_ref().map(ToString::to_string),
+                    in_repository: data.repository.is_some(),
                     deployment: &data.deployment,
                     git_ref: data.git_ref.clone(),
                     operation: &data.operation,
@@ -171,6 +176,7 @@ impl Sync {
                 let common = Common {
                     application: &data.application,
                     commit: data.commit.as_ref().map(ToString::to_string),
+                    in_repository: data.repository.is_some(),
                     deployment: &data.deployment,
                     git_ref: data.git_ref.clone(),
                     operation: &data.operation,
@@ -193,6 +199,7 @@ impl Sync {
                 let common = Common {
                     application: &data.application,
                     commit: data.commit.as_ref().map(ToString::to_string),
+                    in_repository: data.repository.is_some(),
                     deployment: &data.deployment,
                     git_ref: None,
                     operation: &data.operation,
@@ -221,6 +228,7 @@ impl Sync {
         let common = Common {
             application: &data.application,
             commit: None,
+            in_repository: false,
             deployment: &data.deployment,
             git_ref: None,
             operation: &data.operation,
@@ -262,6 +270,7 @@ impl Sync {
             health: None,
             images: Vec::new(),
             commit: from.commit,
+            in_repository: from.in_repository,
             version: None,
             revisions: revisions.join(","),
             started_at: [micros(from.started_at), micros(began)].into_iter().flatten().min(),
@@ -442,6 +451,7 @@ fn blank(target: &str, id: &str, rollout: &Rollout) -> Deployment {
         end: End::Open,
         replaced: None,
         commit: rollout.tell(|sync| sync.commit.clone()),
+        in_repository: rollout.tell(|sync| sync.commit.as_ref().map(|_| sync.in_repository)).unwrap_or(false),
         hotfix: rollout.0.iter().any(|sync| sync.hotfix),
         remediates_deployments: rollout.0.iter().flat_map(|sync| sync.remediates_deployments.clone()).collect(),
         remediates_incidents: rollout.0.iter().flat_map(|sync| sync.remediates_incidents.clone()).collect(),
