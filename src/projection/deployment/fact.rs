@@ -138,7 +138,12 @@ pub(super) fn said(event: &Event) -> Option<Said> {
         kind: parts.kind,
         rollout: rollout(&parts),
         at: parts.at.micros(),
-        started_at: parts.started_at.map(Timestamp::micros),
+        // The operation's beginning is the rollout's, also where the event does not repeat it.
+        started_at: [parts.started_at, operation.and_then(|operation| operation.started_at)]
+            .into_iter()
+            .flatten()
+            .map(Timestamp::micros)
+            .min(),
         cluster: cluster(event, parts.application),
         effective: parts.effective,
         health: parts.health,

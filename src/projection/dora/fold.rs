@@ -63,9 +63,13 @@ fn oid(tx: &Connection, commit: i64) -> Result<i64> {
     Ok(tx.prepare_cached("SELECT oid FROM git_commit WHERE id = ?1")?.query_row([commit], |row| row.get(0))?)
 }
 
-/// A commit may be something else now, in every target that has it.
+/// A commit may be something else now, in every target that has it, be it within one that it was squashed into.
 fn touch(tx: &Connection, commit: i64, touched: &mut Touched) -> Result<()> {
-    touched.extend(owner::targets(tx, commit)?.into_iter().map(|target| (target, commit)));
+    let mut holders = sample::squashes(tx, commit)?;
+    holders.insert(commit);
+    for holder in holders {
+        touched.extend(owner::targets(tx, holder)?.into_iter().map(|target| (target, commit)));
+    }
     Ok(())
 }
 
@@ -207,17 +211,18 @@ impl Judged {
     }
 
     /// Adds those that depend on the incidents that the event changed.
-    fn incidents_changed(&mut self, step: &Step<'_>) -> Result<()> {
+    fn incidents_changed(&mut self, step: &mut Step<'_>) -> Result<()> {
         let (tx, position) = (step.tx, step.event.position);
-        for number in &step.changes.incidents {
-            let before = incident::before(tx, *number, position)?;
-            let Some(after) = incident::incident(tx, *number, position + 1)? else { continue };
+        for number in step.changes.incidents.clone() {
+            let before = incident::before(tx, number, position)?;
+            let Some(after) = incident::incident(tx, number, position + 1)? else { continue };
             let mut streams: BTreeSet<i64> = BTreeSet::new();
+            // Of a target that is named here, nothing else may have been heard yet.
             for target in &after.targets {
-                streams.extend(super::super::names::find(tx, target)?);
+                streams.insert(step.name(target)?);
             }
             let started = [Some(after.started_at), before.map(|before| before.started_at)];
-            for (_, reference, _) in incident::links(tx, *number, position + 1)? {
+            for (_, reference, _) in incident::links(tx, number, position + 1)? {
                 streams.extend(reference.target);
                 for at in started.into_iter().flatten() {
                     for rollout in deployed::meant(tx, &reference, at, position + 1)? {
@@ -229,7 +234,7 @@ impl Judged {
                 }
             }
             for stream in streams {
-                concern(tx, stream, *number)?;
+                concern(tx, stream, number)?;
             }
         }
         Ok(())

@@ -11,6 +11,7 @@ mod explain;
 mod figures;
 mod fold;
 mod gather;
+mod named;
 mod outcome;
 mod owner;
 mod sample;
@@ -23,6 +24,7 @@ pub use figures::{
 };
 pub use fold::Dora;
 pub use gather::{Change, Delivery, Incident, LeadFrom, Material, Mended, Question, Selection, gather, select};
+pub use named::{commit_of, deployment_of};
 pub use sample::Reason;
 
 use super::About;

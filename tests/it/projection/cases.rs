@@ -1,14 +1,16 @@
-//! The model on cases whose answer can be seen by eye: deployments and attribution.
+//! Cases whose answer can be seen by eye: deployments and attribution. Each is put to the model and to the product.
 
 use serde_json::json;
 
 use super::history::{HOUR, MINUTE};
 use super::model::{Change, Class, Deployment, End, Outcome, Status};
+use super::product::agrees;
 use super::story::{REPO, Story, TARGET, at, digest, oid};
 
 /// Id, class, status and hours since the beginning of every deployment.
 fn told(story: &Story) -> Vec<(String, Class, Status, Option<i64>)> {
     let hours = |deployment: &Deployment| deployment.finished_at.map(|finished_at| (finished_at - at(0)) / HOUR);
+    agrees(&story.0);
     let all = story.model().deployments(TARGET);
     all.into_iter()
         .map(|deployment| (deployment.id.clone(), deployment.class, deployment.status, hours(&deployment)))
@@ -20,6 +22,7 @@ fn told_of(id: &str, class: Class, status: Status, hours: i64) -> (String, Class
 }
 
 fn change(story: &Story, name: &str) -> Option<Change> {
+    agrees(&story.0);
     story.model().changes(TARGET).into_iter().find(|change| change.commit == oid(name))
 }
 
@@ -280,4 +283,41 @@ fn of_two_that_tell_of_a_commit_the_one_who_knows_more_is_believed() {
     assert_eq!(outcome(&story, "a"), sample("d1", 1));
     story.commit("a", &["root"], 2);
     assert_eq!(outcome(&story, "a"), sample("d1", 3));
+}
+
+#[test]
+fn an_original_of_a_squash_that_changes_desired_state_is_no_change_whenever_that_is_told() {
+    let mut story = Story::default();
+    story.commit("root", &[], 0).deploy("d0", "root", 1).commit("x", &["root"], 2).commit("s", &["root"], 4);
+    let merged =
+        json!({"base": "main", "change": "1", "commit": oid("s"), "method": "squash", "original_commits": [oid("x")]});
+    story.say("change.merged", REPO, 4, &merged).deploy("d1", "s", 10);
+    assert_eq!(outcome(&story, "x"), sample("d1", 8));
+    story.say("manifest.committed", TARGET, 4, &json!({"commit": oid("x"), "files": [], "repository": REPO}));
+    assert_eq!(outcome(&story, "x"), excluded("d1", "manifest"));
+}
+
+#[test]
+fn a_commit_picked_from_an_original_of_a_squash_came_with_that() {
+    let mut story = Story::default();
+    story.commit("root", &[], 0).deploy("d0", "root", 1);
+    story.commit("s", &["root"], 4).deploy("d1", "s", 5);
+    story.commit_with("p", &["s"], 6, &json!({"cherry_picked_from": oid("x")})).deploy("d2", "p", 8);
+    assert_eq!(outcome(&story, "p"), sample("d2", 2));
+    let merged =
+        json!({"base": "main", "change": "1", "commit": oid("s"), "method": "squash", "original_commits": [oid("x")]});
+    story.say("change.merged", REPO, 4, &merged);
+    assert_eq!(outcome(&story, "p"), sample("d2", 2), "nothing is known of the original");
+    story.commit("x", &["root"], 2);
+    assert_eq!(outcome(&story, "p"), excluded("d2", "cherry_pick"));
+}
+
+#[test]
+fn a_commit_named_without_its_repository_is_known_once_it_is_recorded_there() {
+    let mut story = Story::default();
+    story.deploy("d0", "root", 1);
+    story.commit_with("p", &["elsewhere"], 4, &json!({"cherry_picked_from": oid("root")})).deploy("d1", "p", 5);
+    assert_eq!(outcome(&story, "p"), sample("d1", 1));
+    story.commit("root", &[], 0);
+    assert_eq!(outcome(&story, "p"), excluded("d1", "cherry_pick"));
 }

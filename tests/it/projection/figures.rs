@@ -1,15 +1,17 @@
-//! The model on cases whose answer can be seen by eye: the figures.
+//! Cases whose answer can be seen by eye: the figures. Each is put to the model and to the product.
 
 use std::collections::BTreeSet;
 
 use serde_json::json;
 
 use super::history::stamp;
-use super::model::{Dora, Fact, Figure};
+use super::model::{Dora, Figure};
+use super::product::{Asked, Product, agrees};
 use super::story::{Story, TARGET, at, oid};
 
 /// The figures of the hours from 0 to `to`.
 fn dora(story: &Story, to: i64) -> Dora {
+    agrees(&story.0);
     story.model().dora(&BTreeSet::from([TARGET.to_owned()]), &(at(0)..at(to)))
 }
 
@@ -112,9 +114,17 @@ fn an_incident_may_name_any_event_of_a_rollout() {
     let mut story = Story::default();
     story.deploy("a", "a", 1);
     story.say("sync.started", TARGET, 2, &json!({"deployment": "b", "started_at": stamp(at(2))}));
-    let began = Fact::drafted(1, &story.0[1]).id;
-    story.deploy("b", "b", 3).incident("1", 4, &json!({"caused_by": [{"event": began}]})).resolved("1", 5);
-    let figures = dora(&story, 100);
+    let product = Product::new();
+    product.append(&story.0);
+    let began = product.events().last().unwrap().envelope.id;
+    let mut rest = Story(Vec::new());
+    rest.sync("succeeded", "b", 3, &json!({"commit": oid("b")}));
+    rest.incident("1", 4, &json!({"caused_by": [{"event": began}]})).resolved("1", 5);
+    rest.0.iter_mut().for_each(|draft| draft.dedup = format!("rest {}", draft.dedup).parse().unwrap());
+    product.append(&rest.0);
+    product.fold("views", 2);
+    product.agrees(None, &Asked::of(&story.0));
+    let figures = product.model().dora(&BTreeSet::from([TARGET.to_owned()]), &(at(0)..at(100)));
     assert_eq!((figures.failed, hours(&figures.recovery)), (1, vec![2]));
 }
 
@@ -163,4 +173,21 @@ fn a_deployment_that_leads_to_no_commit_is_counted_as_such() {
     let figures = dora(&story, 100);
     assert_eq!((figures.deployments, figures.lead_time.n()), (Some(2), 0));
     assert_eq!(figures.lead_time.excluded.get("unlinked"), Some(&1));
+}
+
+#[test]
+fn an_incident_concerns_a_target_of_which_nothing_was_heard_before() {
+    let mut story = Story::default();
+    story.incident("1", 2, &json!({})).resolved("1", 3).deploy("a", "a", 1);
+    assert_eq!(hours(&dora(&story, 100).mttr), [1]);
+}
+
+#[test]
+fn a_rollback_takes_back_what_ran_when_its_operation_began() {
+    let mut story = Story::default();
+    story.deploy("a", "a", 1).deploy("b", "b", 3).deploy("c", "c", 5);
+    // It was asked for while b ran.
+    story.sync("succeeded", "back", 6, &json!({"commit": oid("a"), "operation": {"started_at": stamp(at(4))}}));
+    let figures = dora(&story, 100);
+    assert_eq!((figures.failed, hours(&figures.recovery)), (1, vec![3]));
 }

@@ -12,13 +12,13 @@ use plimsoll::event::{Data, Draft};
 use plimsoll::ingest::Targets;
 use plimsoll::ingest::git::{Known, Login, Releases, RepositoryName, Request, open, read};
 use plimsoll::ledger::{Clock as _, SystemClock};
+use plimsoll::projection::deployment::deployments;
+use plimsoll::projection::dora::{self, Question, Reason, Selection};
 
-use super::model::{Fact, Model, Outcome};
+use super::model::{Fact, Outcome};
+use super::product::{self, Product};
 use crate::support::repo::{FIRST, Repo, git, run};
 use crate::support::rig::slow;
-
-/// The target that releases go to.
-const TARGET: &str = "target/production/app";
 
 /// What an import of a repository hands over, its tags that begin with `v` taken for deployments.
 fn imported(repo: &Repo) -> Vec<Draft> {
@@ -78,42 +78,67 @@ fn oracle(repo: &Repo, drafts: &[Draft]) -> BTreeMap<String, (String, i64)> {
     owners
 }
 
-/// What the model says of the same import.
-fn attributed(drafts: &[Draft]) -> BTreeMap<String, (String, Outcome)> {
-    let model = Model::of_drafts(drafts);
-    let tags: BTreeMap<String, String> = model
-        .deployments(TARGET)
-        .into_iter()
-        .map(|deployment| {
-            let event = deployment.events.first().unwrap().position();
-            let Data::SyncSucceeded(data) = &drafts[usize::try_from(event.0).unwrap()].data else { unreachable!() };
-            (deployment.id, data.version.clone().unwrap())
-        })
-        .collect();
-    let changes = model.changes(TARGET).into_iter().filter(|change| change.outcome != Outcome::Excluded("merge"));
-    changes.map(|change| (change.commit, (tags[&change.deployment].clone(), change.outcome))).collect()
+/// What the product says of the same import: to each commit its release, and what it is for lead time. The commits of the
+/// first release are no changes.
+fn attributed(product: &Product) -> BTreeMap<String, (String, Outcome)> {
+    product.ask(None, |snapshot, basis| {
+        let targets = dora::select(snapshot, basis, &Selection::default())?;
+        let mut tags = BTreeMap::new();
+        for run in deployments(snapshot, basis, &targets[0], (None, None), None, usize::MAX)? {
+            let Data::SyncSucceeded(data) = snapshot.event(run.position)?.data else { unreachable!() };
+            tags.insert(run.id, data.version.unwrap());
+        }
+        let question = Question { window: i64::MIN / 2..i64::MAX / 2, ..Question::default() };
+        let material = dora::gather(snapshot, basis, targets, &question, true)?;
+        let mut attributed = BTreeMap::new();
+        for change in &material.changes {
+            let outcome = match change.told.unwrap() {
+                Ok(seconds) => Outcome::Sample(seconds),
+                Err(Reason::Merge) => continue,
+                Err(reason) => Outcome::Excluded(reason.as_str()),
+            };
+            let origin = dora::commit_of(snapshot, change)?;
+            assert_eq!(origin.repository, "repo/example.com/app");
+            let tag = tags[&dora::deployment_of(snapshot, change)?].clone();
+            assert_eq!(attributed.insert(origin.revision, (tag, outcome)), None);
+        }
+        Ok(attributed)
+    })
 }
 
-/// Holds the model's attribution of an import to git's, commit for commit.
+/// A ledger that holds an import, as it was handed over.
+fn recorded(drafts: &[Draft]) -> Product {
+    let product = Product::new();
+    drafts.chunks(500).for_each(|some| product.append(some));
+    product.fold("views", 1000);
+    product
+}
+
+/// Holds the product's attribution of an import to git's, commit for commit. Returns how many commits git knows of.
 #[track_caller]
 fn agrees(repo: &Repo) -> usize {
     let drafts = imported(repo);
-    let (ours, gits) = (attributed(&drafts), oracle(repo, &drafts));
+    let (ours, gits) = (attributed(&recorded(&drafts)), oracle(repo, &drafts));
     let first = gits.values().map(|(tag, _)| tag).min_by_key(|tag| {
         let known = drafts
             .iter()
             .find(|draft| matches!(&draft.data, Data::SyncSucceeded(data) if data.version.as_ref() == Some(tag)));
         known.map(|draft| (draft.occurred_at, Fact::drafted(0, draft).key))
     });
+    let mut changes = 0;
     for (oid, (tag, seconds)) in &gits {
+        if Some(tag) == first {
+            assert_eq!(ours.get(oid), None, "{oid} was there from the beginning");
+            continue;
+        }
         let outcome = match seconds {
-            _ if Some(tag) == first => Outcome::Excluded("baseline"),
             ..-300 => Outcome::Excluded("skew"),
             _ => Outcome::Sample((*seconds).max(0)),
         };
         assert_eq!(ours.get(oid), Some(&(tag.clone(), outcome)), "{oid}");
+        changes += 1;
     }
-    assert_eq!(ours.len(), gits.len());
+    assert_eq!(ours.len(), changes);
     gits.len()
 }
 
@@ -135,9 +160,9 @@ fn a_release_that_does_not_descend_from_the_one_before_brings_only_what_is_new()
     repo.git(["tag", "-a", "-m", "three", "v3.0"]);
     repo.commit("not released");
     assert_eq!(agrees(&repo), 5);
-    let drafts = imported(&repo);
-    let of = |tag: &str| attributed(&drafts).values().filter(|(of, _)| of == tag).count();
-    assert_eq!(["v1.0", "v2.0", "v1.1", "v3.0"].map(of), [1, 2, 1, 1]);
+    let ours = attributed(&recorded(&imported(&repo)));
+    let of = |tag: &str| ours.values().filter(|(of, _)| of == tag).count();
+    assert_eq!(["v1.0", "v2.0", "v1.1", "v3.0"].map(of), [0, 2, 1, 1]);
 }
 
 #[test]
@@ -216,7 +241,9 @@ fn tangled(commits: usize, releases: usize, seed: u64) -> Repo {
 fn small_tangled_histories_agree_with_git() {
     let seeds = if slow() { 200 } else { 6 };
     for seed in 0..seeds {
-        assert!(agrees(&tangled(60, 12, seed)) > 10, "seed {seed}");
+        let repo = tangled(60, 12, seed);
+        assert!(agrees(&repo) > 10, "seed {seed}");
+        product::agrees(&imported(&repo));
     }
 }
 

@@ -5,5 +5,6 @@ mod figures;
 mod git_oracle;
 pub mod history;
 mod model;
+mod product;
 mod properties;
 pub mod story;

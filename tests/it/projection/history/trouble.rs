@@ -34,6 +34,9 @@ impl Story {
         if c >= 220 {
             data["external"] = json!(true);
         }
+        if b >= 240 {
+            data["kind"] = json!("maintenance");
+        }
         self.say("incident.opened", &format!("incident/{id}"), "pagerduty", self.now, &data);
         self.incidents.push(id);
     }
@@ -65,6 +68,9 @@ impl Story {
         let Some(id) = pick(&self.incidents, c) else { return };
         let link = ["caused_by", "caused_by", "unrelated", "remediated_by"][usize::from(c / 8 % 4)];
         let mut data = json!({"link": link, "deployments": [self.reference(&target, b)]});
+        if c % 16 == 2 {
+            data = json!({"link": "duplicate_of", "incidents": ["incident/another"]});
+        }
         if c % 16 == 15 {
             data["started_at"] = json!(stamp(self.now - HOUR));
         }

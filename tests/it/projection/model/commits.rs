@@ -164,7 +164,10 @@ impl Model {
         let succeeded = self.succeeded(target);
         let mut owner: BTreeMap<String, usize> = BTreeMap::new();
         for (n, deployment) in succeeded.iter().enumerate() {
-            for commit in reached(&commits, &squashes, self.revisions(deployment)) {
+            let mut revisions = self.revisions(deployment);
+            // One that is named without its repository is whichever is recorded; until then it is no known commit.
+            revisions.retain(|oid| deployment.in_repository || commits.contains_key(oid));
+            for commit in reached(&commits, &squashes, revisions) {
                 owner.entry(commit).or_insert(n);
             }
         }

@@ -54,6 +54,8 @@ pub struct Deployment {
     /// Id of the deployment that was live just before.
     pub replaced: Option<String>,
     pub commit: Option<String>,
+    /// Whether the commit was named with its repository.
+    pub in_repository: bool,
     pub hotfix: bool,
     pub remediates_deployments: Vec<DeploymentRef>,
     pub remediates_incidents: Vec<StreamName>,
@@ -77,7 +79,8 @@ impl Deployment {
         Some((self.finished_at?, self.effect?.1))
     }
 
-    fn live_at(&self, at: i64) -> bool {
+    /// Whether it was what ran at an instant.
+    pub fn live_at(&self, at: i64) -> bool {
         self.effective()
             && self.effect.is_some_and(|(since, _)| since <= at)
             && self.until.is_none_or(|until| at < until)
@@ -106,6 +109,7 @@ struct Sync {
     health: Option<Health>,
     images: Vec<String>,
     commit: Option<String>,
+    in_repository: bool,
     version: Option<String>,
     revisions: String,
     started_at: Option<i64>,
@@ -118,6 +122,7 @@ struct Sync {
 struct Common<'a> {
     application: &'a Option<Application>,
     commit: Option<String>,
+    in_repository: bool,
     deployment: &'a Option<String>,
     git_ref: Option<String>,
     operation: &'a Option<Operation>,
@@ -157,6 +162,7 @@ impl Sync {
                 let common = Common {
                     application: &data.application,
                     commit: data.commit.as_ref().map(ToString::to_string),
+                    in_repository: data.repository.is_some(),
                     deployment: &data.deployment,
                     git_ref: data.git_ref.clone(),
                     operation: &data.operation,
@@ -170,6 +176,7 @@ impl Sync {
                 let common = Common {
                     application: &data.application,
                     commit: data.commit.as_ref().map(ToString::to_string),
+                    in_repository: data.repository.is_some(),
                     deployment: &data.deployment,
                     git_ref: data.git_ref.clone(),
                     operation: &data.operation,
@@ -192,6 +199,7 @@ impl Sync {
                 let common = Common {
                     application: &data.application,
                     commit: data.commit.as_ref().map(ToString::to_string),
+                    in_repository: data.repository.is_some(),
                     deployment: &data.deployment,
                     git_ref: None,
                     operation: &data.operation,
@@ -220,6 +228,7 @@ impl Sync {
         let common = Common {
             application: &data.application,
             commit: None,
+            in_repository: false,
             deployment: &data.deployment,
             git_ref: None,
             operation: &data.operation,
@@ -261,6 +270,7 @@ impl Sync {
             health: None,
             images: Vec::new(),
             commit: from.commit,
+            in_repository: from.in_repository,
             version: None,
             revisions: revisions.join(","),
             started_at: [micros(from.started_at), micros(began)].into_iter().flatten().min(),
@@ -304,10 +314,10 @@ impl Rollout {
         self.0.iter().rfind(|sync| sync.ends())
     }
 
-    /// The first answer, asking what ended it before what began it, and the last of each before the others.
+    /// The first answer, asking what ended it before all else, and the last before the others.
     fn tell<T>(&self, ask: impl Fn(&Sync) -> Option<T>) -> Option<T> {
         let ends = self.0.iter().rev().filter(|sync| sync.ends());
-        ends.chain(self.0.iter().rev().filter(|sync| sync.kind == Kind::Started)).find_map(ask)
+        ends.chain(self.0.iter().rev().filter(|sync| !sync.ends())).find_map(ask)
     }
 
     fn set(&self) -> Vec<String> {
@@ -356,7 +366,8 @@ fn outcome(rollout: &Rollout, facts: &[HealthFact], until: Option<i64>) -> (Stat
         .iter()
         .map(|(cluster, last, ends)| {
             let last = (*last)?;
-            let at = Rollout::effect_in(ends).map_or(last.at, |(at, _)| at);
+            // Where it succeeded and changed nothing, its health is not waited for.
+            let Some((at, _)) = Rollout::effect_in(ends) else { return Some(last.at) };
             Some(healthy(facts, cluster, at, until)?.max(last.at))
         })
         .collect();
@@ -440,6 +451,7 @@ fn blank(target: &str, id: &str, rollout: &Rollout) -> Deployment {
         end: End::Open,
         replaced: None,
         commit: rollout.tell(|sync| sync.commit.clone()),
+        in_repository: rollout.tell(|sync| sync.commit.as_ref().map(|_| sync.in_repository)).unwrap_or(false),
         hotfix: rollout.0.iter().any(|sync| sync.hotfix),
         remediates_deployments: rollout.0.iter().flat_map(|sync| sync.remediates_deployments.clone()).collect(),
         remediates_incidents: rollout.0.iter().flat_map(|sync| sync.remediates_incidents.clone()).collect(),

@@ -14,7 +14,7 @@ pub struct Figure {
     /// In ascending order.
     pub samples: Vec<i64>,
     pub excluded: BTreeMap<&'static str, u64>,
-    /// What has not ended.
+    /// What began before the window's end and has not ended.
     pub open: u64,
 }
 
@@ -101,6 +101,8 @@ impl Model {
             for change in self.changes(target).into_iter().filter(|change| window.contains(&change.finished_at)) {
                 match change.outcome {
                     Outcome::Sample(seconds) => samples.push(seconds),
+                    // Neither is a change: merges, and what was there from the beginning.
+                    Outcome::Excluded("merge" | "baseline") => {}
                     Outcome::Excluded(reason) => *excluded.entry(reason).or_default() += 1,
                 }
             }
@@ -140,7 +142,7 @@ impl Model {
                 ends.and_then(|ends| ends.into_iter().max())
             };
             match end {
-                None => open += 1,
+                None => open += u64::from(finish.0 < window.end),
                 Some(end) if window.contains(&end) => samples.push((end - finish.0).max(0) / 1_000_000),
                 Some(_) => {}
             }
@@ -149,19 +151,30 @@ impl Model {
     }
 
     fn mttr(&self, everything: &Everything, targets: &BTreeSet<String>, window: &Range<i64>) -> Figure {
-        let (mut samples, mut open) = (Vec::new(), 0);
+        let (mut samples, mut excluded, mut open) = (Vec::new(), BTreeMap::new(), 0);
         for incident in self.incidents(everything).into_values() {
-            let caused_in = incident.causes.iter().any(|(target, _)| targets.contains(target));
-            if !caused_in && incident.targets.is_disjoint(targets) {
+            let ours = incident.causes.iter().any(|(target, _)| targets.contains(target))
+                || !incident.targets.is_disjoint(targets);
+            // What is about no target at all is told of where all of them are asked about.
+            let nowhere = incident.causes.is_empty() && incident.targets.is_empty();
+            if !ours && !(nowhere && *targets == self.production()) {
                 continue;
             }
-            match (incident.start, incident.resolved) {
-                (Some(start), Some(end)) if window.contains(&end) => samples.push((end - start).max(0) / 1_000_000),
-                (Some(_), None) => open += 1,
+            let end = incident.resolved.filter(|end| window.contains(end));
+            let reason = match incident.start {
+                _ if incident.duplicate => Some("duplicate"),
+                _ if nowhere => Some("no_target"),
+                None => Some("no_start"),
+                Some(_) => None,
+            };
+            match (reason, incident.start, end) {
+                (Some(reason), _, Some(_)) => *excluded.entry(reason).or_default() += 1,
+                (None, Some(start), Some(end)) => samples.push((end - start).max(0) / 1_000_000),
+                (None, Some(start), None) if incident.resolved.is_none() && start < window.end => open += 1,
                 _ => {}
             }
         }
-        Figure { open, ..Figure::of(samples) }
+        Figure { excluded, open, ..Figure::of(samples) }
     }
 }
 

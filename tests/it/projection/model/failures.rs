@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use plimsoll::event::incident::LinkKind;
+use plimsoll::event::incident::{IncidentKind, LinkKind};
 use plimsoll::event::target::DeploymentRef;
 use plimsoll::event::{Data, Timestamp};
 
@@ -21,6 +21,10 @@ pub struct Incident {
     pub resolved: Option<i64>,
     /// True when the cause was not ours.
     pub external: bool,
+    /// True when it was foreseen: it is no trouble then.
+    pub maintenance: bool,
+    /// True when it is the same trouble as another one.
+    pub duplicate: bool,
     /// The targets it is about.
     pub targets: BTreeSet<String>,
     /// The deployments that caused it.
@@ -90,6 +94,7 @@ fn read<'a>(facts: &[&'a Fact]) -> (Incident, Said<'a>) {
                 later(&mut detected, data.detected_at);
                 later(&mut opened, Some(data.opened_at));
                 incident.external = data.external.unwrap_or(incident.external);
+                incident.maintenance = data.kind == IncidentKind::Maintenance;
                 if data.targets.is_some() {
                     incident.targets = streams(data.targets.as_ref());
                 }
@@ -106,6 +111,7 @@ fn read<'a>(facts: &[&'a Fact]) -> (Incident, Said<'a>) {
                 later(&mut started, data.started_at);
                 later(&mut detected, data.detected_at);
                 incident.external = data.external.unwrap_or(incident.external);
+                incident.duplicate |= data.link == LinkKind::DuplicateOf;
                 if data.targets.is_some() {
                     incident.targets = streams(data.targets.as_ref());
                 }
@@ -129,7 +135,7 @@ impl Model {
         Everything(all.map(|deployment| ((deployment.target.clone(), deployment.id.clone()), deployment)).collect())
     }
 
-    /// Every incident, by its stream.
+    /// Every incident, by its stream; what was foreseen is none.
     pub fn incidents(&self, everything: &Everything) -> BTreeMap<String, Incident> {
         let mut of_stream: BTreeMap<&str, Vec<&Fact>> = BTreeMap::new();
         for fact in self.facts.iter().filter(|fact| fact.stream.starts_with("incident/")) {
@@ -147,7 +153,9 @@ impl Model {
                     }
                 }
             }
-            incidents.insert(stream.to_owned(), incident);
+            if !incident.maintenance {
+                incidents.insert(stream.to_owned(), incident);
+            }
         }
         incidents
     }
@@ -161,10 +169,11 @@ impl Model {
             }
         }
         for (name, deployment) in everything.iter() {
-            let named = deployment.remediates_deployments.iter();
-            let mut failed: BTreeSet<Name> =
-                named.flat_map(|reference| everything.named(self, reference, deployment.started_at)).collect();
-            if failed.is_empty() && deployment.class == Class::Rollback {
+            let named = &deployment.remediates_deployments;
+            let meant = named.iter().flat_map(|reference| everything.named(self, reference, deployment.started_at));
+            let mut failed: BTreeSet<Name> = meant.collect();
+            // One that names another, known or not, does not blame what it took the place of.
+            if named.is_empty() && deployment.class == Class::Rollback {
                 failed.extend(self.rolled_back(deployment));
             }
             failed.remove(name);
