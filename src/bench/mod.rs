@@ -16,6 +16,7 @@ mod report;
 mod rig;
 mod sbom;
 mod verify;
+mod views;
 mod webhook;
 
 use std::path::{Path, PathBuf};
@@ -23,6 +24,7 @@ use std::path::{Path, PathBuf};
 pub use estate::Filled;
 pub use report::{Ratios, Report, Sized, Spread};
 pub use sbom::Documents;
+pub use views::{Answers, Viewed};
 
 use rig::Rig;
 
@@ -82,8 +84,9 @@ pub async fn run(plan: &Plan, say: &dyn Fn(&str)) -> Result<Report> {
         say(&format!("{events} events of {} services", plan.services));
         let params = estate::Params { events, services: plan.services, seed: SEED };
         let parent = if plan.keep { &plan.dir } else { scratch.path() };
-        let (_data, filled) = estate::filled(parent, params).await?;
-        report.estates.push(filled);
+        let (data, filled) = estate::filled(parent, params).await?;
+        say(&format!("{events} events: folding and asking"));
+        report.estates.push(views::measure(&data, filled).await?);
     }
     Ok(report.conclude())
 }

@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use serde::Deserialize;
@@ -13,7 +13,9 @@ use super::Result;
 use super::report::Started;
 use super::rig::{Site, channel};
 use crate::api::proto::v1 as pb;
+use crate::api::proto::v1::environment_service_client::EnvironmentServiceClient;
 use crate::api::proto::v1::ledger_service_client::LedgerServiceClient;
+use crate::api::proto::v1::metrics_service_client::MetricsServiceClient;
 
 /// Look-ups before memory is measured.
 const GETS: u64 = 1_000;
@@ -108,4 +110,37 @@ async fn read(address: std::net::SocketAddr) -> Result<()> {
         client.get_event(pb::GetEventRequest { key, view: None }).await?;
     }
     Ok(())
+}
+
+/// Runs this program to its end. Returns how long that took, and the most memory that it had. MB.
+pub(super) fn run_to_end(args: &[&str], data: &Path) -> Result<(Duration, f64)> {
+    let began = Instant::now();
+    let mut command = program()?;
+    command.args(args).arg(data).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut running = Running(command.spawn()?);
+    let mut peak_mb = 0.0;
+    loop {
+        if let Some(status) = running.0.try_wait()? {
+            anyhow::ensure!(status.success(), "{args:?} ended with {status}");
+            return Ok((began.elapsed(), peak_mb));
+        }
+        // What it had is not to be read any more once it has ended.
+        peak_mb = running.memory_mb("VmHWM:").map_or(peak_mb, |now: f64| now.max(peak_mb));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Memory of a server that has answered some questions. MB.
+pub(super) async fn serving(data: &Path) -> Result<f64> {
+    let (running, ready, _) = start(data)?;
+    let mut environments =
+        EnvironmentServiceClient::new(channel(ready.grpc).await?).max_decoding_message_size(64 << 20);
+    let request = pb::GetStateRequest { environment: "production".to_owned(), ..pb::GetStateRequest::default() };
+    let mut metrics = MetricsServiceClient::new(channel(ready.grpc).await?).max_decoding_message_size(64 << 20);
+    for _ in 0..20 {
+        environments.get_state(request.clone()).await?;
+        metrics.get_dora(pb::GetDoraRequest::default()).await?;
+        super::http::Connection::open(ready.http).await?.call(b"GET /metrics HTTP/1.1\r\nhost: bench\r\n\r\n").await?;
+    }
+    running.memory_mb("VmHWM:")
 }

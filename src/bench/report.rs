@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use super::estate::Filled;
 use super::sbom::Documents;
+use super::views::Viewed;
 
 /// Ours and the floor, in the same unit, and what the issue is about: their ratio.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -161,9 +161,21 @@ pub struct Report {
     /// A large bill of materials.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub documents: Option<Documents>,
-    /// The ledgers that the projections are measured with.
+    /// The projections, on a year of a shop.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub estates: Vec<Filled>,
+    pub estates: Vec<Viewed>,
+}
+
+/// A row of the table for people: what, at which size, ours, floor, ratio.
+pub(super) fn row(what: &str, size: String, spread: &Spread) -> [String; 5] {
+    let figure = |value: f64| if value < 100.0 { format!("{value:.2}") } else { format!("{value:.0}") };
+    [what.to_owned(), size, figure(spread.ours), figure(spread.floor), format!("{:.2}", spread.ratio)]
+}
+
+/// A row of what has no floor.
+pub(super) fn alone(what: &str, size: String, value: f64) -> [String; 5] {
+    let value = if value < 100.0 { format!("{value:.2}") } else { format!("{value:.0}") };
+    [what.to_owned(), size, value, String::new(), String::new()]
 }
 
 impl Report {
@@ -195,10 +207,6 @@ impl Report {
     /// The rows of the table for people: what, at which size, ours, floor, ratio.
     #[must_use]
     pub fn rows(&self) -> Vec<[String; 5]> {
-        let row = |what: &str, size: String, spread: &Spread| {
-            let figure = |value: f64| if value < 100.0 { format!("{value:.2}") } else { format!("{value:.0}") };
-            [what.to_owned(), size, figure(spread.ours), figure(spread.floor), format!("{:.2}", spread.ratio)]
-        };
         let mut rows = Vec::new();
         for sized in &self.sizes {
             let size = || sized.events.to_string();
@@ -213,20 +221,8 @@ impl Report {
             rows.push(row("get by id, /s : no-op RPC", size(), &sized.gets));
             rows.push(row("verify, MB/s : SHA-256", size(), &sized.verified));
             let started = sized.started;
-            rows.push([
-                "start to ready, ms".to_owned(),
-                size(),
-                format!("{:.0}", started.ready_ms),
-                String::new(),
-                String::new(),
-            ]);
-            rows.push([
-                "resident, MB".to_owned(),
-                size(),
-                format!("{:.0}", started.resident_mb),
-                String::new(),
-                String::new(),
-            ]);
+            rows.push(alone("start to ready, ms", size(), started.ready_ms));
+            rows.push(alone("resident, MB", size(), started.resident_mb));
         }
         if let Some(import) = &self.import {
             rows.push(row("import, commits/s : bare walk", String::new(), import));
@@ -236,17 +232,9 @@ impl Report {
         }
         if let Some(documents) = &self.documents {
             rows.push(row("record a bill of materials, MB/s : skip JSON", String::new(), &documents.recorded));
-            let peak = format!("{:.0}", documents.peak_mb);
-            rows.push(["peak memory of that, MB".to_owned(), String::new(), peak, String::new(), String::new()]);
+            rows.push(alone("peak memory of that, MB", String::new(), documents.peak_mb));
         }
-        for filled in &self.estates {
-            let figure = |what: &str, value: f64| {
-                let size = filled.events.to_string();
-                [what.to_owned(), size, format!("{value:.0}"), String::new(), String::new()]
-            };
-            rows.extend(filled.appended.map(|rate| figure("fill with a year of a shop, events/s", rate)));
-            rows.push(figure("log of that, MB", filled.log_mb));
-        }
+        rows.extend(self.estates.iter().flat_map(Viewed::rows));
         rows
     }
 }

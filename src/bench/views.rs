@@ -132,11 +132,8 @@ pub(super) async fn measure(data: &DataDir, filled: Filled) -> Result<Viewed> {
     let answers = questions(&views).await?;
     let visible_ms = visible(&ledger, &views).await?;
     let late_ms = late(&ledger, &views).await?;
-    tokio::task::spawn_blocking(move || {
-        views.close();
-        drop(ledger);
-    })
-    .await?;
+    views.close().await?;
+    tokio::task::spawn_blocking(move || drop(ledger)).await?;
     let serving_mb = process::serving(data.root()).await?;
     Ok(Viewed { filled, folded, rebuild_peak_mb, views_mb, serving_mb, answers, visible_ms, late_ms })
 }

@@ -33,10 +33,10 @@ pub use fill::Filled;
 pub(super) use fill::filled;
 
 /// When the year ends: 2026-11-02T00:00:00Z, a Monday. Microseconds since 1970.
-const END: i64 = 1_793_577_600 * SECOND;
+pub(super) const END: i64 = 1_793_577_600 * SECOND;
 
 /// How long it is.
-const YEAR: i64 = 364 * DAY;
+pub(super) const YEAR: i64 = 364 * DAY;
 
 /// How long a change takes to get to production, and what follows from that, at most. The last ones begin that much before the end.
 const TAIL: i64 = 4 * DAY;

@@ -3,6 +3,7 @@
 use super::super::deployment::{HOTFIX, Origin};
 use super::super::{Basis, Result, Snapshot, source};
 use super::gather::{Change, Delivery, Incident, Material, Mended};
+use super::named::commit_of;
 use super::{Reason, deployed, outcome};
 
 /// A figure.
@@ -329,13 +330,4 @@ impl Explaining<'_> {
             why: vec![Why { link: "incident", of: stream, position: it.position }],
         })
     }
-}
-
-/// The commit of a change.
-///
-/// # Errors
-/// `Database`.
-pub fn commit_of(snapshot: &Snapshot<'_>, change: &Change) -> Result<Origin> {
-    let (revision, repository) = source::place(snapshot.connection, change.commit)?;
-    Ok(Origin { repository, revision })
 }

@@ -18,7 +18,7 @@ mod sample;
 mod variant;
 
 pub use calendar::{Bucket, buckets};
-pub use explain::{About as ItemAbout, Figure, Item, Why, commit_of, explain};
+pub use explain::{About as ItemAbout, Figure, Item, Why, explain};
 pub use figures::{
     Durations, FailureRate, Figures, Frequency, Inferred, LeadTime, Links, Recovery, Restore, ReworkRate, figures,
 };
