@@ -7,6 +7,7 @@
 mod asked;
 mod exposure;
 mod fold;
+mod maven;
 mod names;
 mod range;
 mod reading;

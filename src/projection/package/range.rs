@@ -71,7 +71,11 @@ fn parse(bound: &str) -> Result<Vec<Bound>, String> {
         ("=", Comparison::Equal),
     ];
     let wrong = || format!("{bound:?} is no bound of versions: give <, <=, >, >=, =, !=, ^, ~ and a version");
-    let filled = |version: &str| if version.is_empty() { Err(wrong()) } else { Ok(version.to_owned()) };
+    // Also what looks like a range of another kind, `1.0 - 2.0` or `[1.0,2.0)`, must not be taken for a version.
+    let is_version = |version: &str| {
+        version.contains(|c: char| c.is_alphanumeric()) && !version.contains(['[', ']', '(', ')', '<', '>', '='])
+    };
+    let filled = |version: &str| if is_version(version) { Ok(version.to_owned()) } else { Err(wrong()) };
     if bound == "*" {
         return Ok(vec![Bound::Under(Vec::new())]);
     }
@@ -216,7 +220,7 @@ mod tests {
         assert_eq!(range.contains("npm", "latest"), None);
         assert_eq!(range.contains("npm", ""), None);
         assert_eq!("latest".parse::<Range>().unwrap().contains("npm", "latest"), Some(true));
-        for text in ["", "<", "^", "^x", ",", "1||", "~=1", "<1.x"] {
+        for text in ["", "<", "^", "^x", ",", "1||", "~=1", "<1.x", "1.0 - 2.0", "[1.0,2.0)", "=>1"] {
             assert!(text.parse::<Range>().is_err(), "{text:?}");
         }
     }

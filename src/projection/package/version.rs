@@ -14,6 +14,8 @@
 use std::cmp::Ordering;
 use std::str::FromStr;
 
+use super::maven;
+
 /// How versions of one package system compare.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Scheme {
@@ -52,7 +54,7 @@ impl Scheme {
                 let parse = |text: &str| pep440_rs::Version::from_str(text.trim()).ok();
                 Some(parse(one)?.cmp(&parse(other)?))
             }
-            Self::Maven => Some(maven(one).cmp(&maven(other))),
+            Self::Maven => maven::compare(one, other),
             Self::Deb => debian(one, other),
             Self::Rpm => Some(rpm(one, other)),
             Self::Apk => Some(apk(one)?.cmp(&apk(other)?)),
@@ -114,116 +116,6 @@ fn pieces(text: &str) -> Vec<Piece> {
         rest = after;
     }
     pieces
-}
-
-/// An element of a Maven version with the separator before it, in Maven's order: qualifiers before a release are less
-/// than nothing, others are more, and numbers are more than words.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Maven(Vec<(MavenItem, bool)>);
-
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum MavenItem {
-    /// `alpha`, `beta`, `milestone`, `rc`, `snapshot`, nothing, `sp`, by number.
-    Known(u8),
-    Word(String),
-    Number(u128),
-}
-
-const MAVEN_RELEASE: MavenItem = MavenItem::Known(5);
-
-fn maven_word(word: &str, digit_follows: bool) -> MavenItem {
-    let word = match word {
-        "a" if digit_follows => "alpha",
-        "b" if digit_follows => "beta",
-        "m" if digit_follows => "milestone",
-        word => word,
-    };
-    MavenItem::Known(match word {
-        "alpha" => 0,
-        "beta" => 1,
-        "milestone" => 2,
-        "rc" | "cr" => 3,
-        "snapshot" => 4,
-        "" | "ga" | "final" | "release" => 5,
-        "sp" => 6,
-        _ => return MavenItem::Word(word.to_owned()),
-    })
-}
-
-fn maven(text: &str) -> Maven {
-    let text = text.trim().to_ascii_lowercase();
-    let mut items: Vec<(MavenItem, bool)> = Vec::new();
-    let mut hyphen = false;
-    let mut rest = text.as_str();
-    loop {
-        let end = rest.find(['.', '-', '_']).unwrap_or(rest.len());
-        let (token, after) = rest.split_at(end);
-        let cut = pieces(token);
-        if cut.is_empty() {
-            items.push((MavenItem::Number(0), hyphen));
-        }
-        for (n, piece) in cut.iter().enumerate() {
-            // Where digits and letters meet there is as good as a hyphen.
-            let hyphen = hyphen || n > 0;
-            let item = match piece {
-                Piece::Number(number) => MavenItem::Number(*number),
-                Piece::Word(word) => maven_word(word, matches!(cut.get(n + 1), Some(Piece::Number(_)))),
-            };
-            items.push((item, hyphen));
-        }
-        let Some(separator) = after.chars().next() else { break };
-        hyphen = separator != '.';
-        rest = after.get(1..).unwrap_or_default();
-    }
-    // What says nothing before a hyphen, or at the end, is left out: `1.0-rc` is `1-rc`.
-    let mut kept: Vec<(MavenItem, bool)> = Vec::with_capacity(items.len());
-    for item in items {
-        if item.1 {
-            trim(&mut kept);
-        }
-        kept.push(item);
-    }
-    trim(&mut kept);
-    Maven(kept)
-}
-
-fn trim(items: &mut Vec<(MavenItem, bool)>) {
-    while items.len() > 1
-        && items.last().is_some_and(|(item, _)| *item == MavenItem::Number(0) || *item == MAVEN_RELEASE)
-    {
-        items.pop();
-    }
-}
-
-impl Ord for Maven {
-    fn cmp(&self, other: &Self) -> Ordering {
-        /// Maven's ranks: words, then numbers behind a hyphen, then numbers behind a dot.
-        fn rank(item: Option<&(MavenItem, bool)>, beside: Option<&(MavenItem, bool)>) -> (u8, MavenItem) {
-            match item {
-                Some((item @ MavenItem::Number(_), hyphen)) => (if *hyphen { 1 } else { 2 }, item.clone()),
-                Some((word, _)) => (0, word.clone()),
-                // Nothing is as much as 0, or as a release.
-                None => match beside {
-                    Some((MavenItem::Number(_), hyphen)) => (if *hyphen { 1 } else { 2 }, MavenItem::Number(0)),
-                    _ => (0, MAVEN_RELEASE),
-                },
-            }
-        }
-        for n in 0..self.0.len().max(other.0.len()) {
-            let (one, two) = (self.0.get(n), other.0.get(n));
-            let ordering = rank(one, two).cmp(&rank(two, one));
-            if ordering != Ordering::Equal {
-                return ordering;
-            }
-        }
-        Ordering::Equal
-    }
-}
-
-impl PartialOrd for Maven {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
 }
 
 /// Epoch, upstream version and revision of a Debian version, each compared as policy says.
