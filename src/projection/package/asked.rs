@@ -49,7 +49,7 @@ impl FromStr for Pattern {
         let range = range.map(|range| percent_encoding::percent_decode_str(range).decode_utf8_lossy().into_owned());
         let epoch = qualifiers.split('&').find_map(|qualifier| qualifier.strip_prefix("epoch="));
         let range = match (range, epoch) {
-            (Some(range), Some(epoch)) if !range.contains(':') => Some(format!("{epoch}:{range}")),
+            (Some(range), Some(epoch)) if !range.contains(':') => Some(with_epoch(&range, epoch)),
             (range, _) => range,
         };
         let range = range.map(|range| range.parse()).transpose()?;
@@ -64,6 +64,21 @@ impl FromStr for Pattern {
         }
         Ok(Self { kind: None, namespace: None, name: base.to_owned(), range })
     }
+}
+
+/// Puts an epoch before every version of a range.
+fn with_epoch(range: &str, epoch: &str) -> String {
+    let mut text = String::with_capacity(range.len() + 8);
+    let mut within = false;
+    for c in range.chars() {
+        let sign = matches!(c, '<' | '>' | '=' | '!' | '^' | ',' | '|' | ' ') || (c == '~' && !within);
+        if !sign && !within {
+            text.push_str(&format!("{epoch}:"));
+        }
+        within = !sign;
+        text.push(c);
+    }
+    text
 }
 
 impl Pattern {
@@ -209,6 +224,9 @@ mod tests {
         }
         let epoch: Pattern = "pkg:rpm/rhel/bind@9.8-1?epoch=32&arch=x86_64".parse().unwrap();
         assert_eq!(epoch.range.unwrap().contains("rpm", "32:9.8-1"), Some(true));
+        let range: Pattern = "pkg:rpm/rhel/bind@>=9.8,<9.8.1~rc1?epoch=32".parse().unwrap();
+        let contains = |version: &str| range.range.as_ref().unwrap().contains("rpm", version);
+        assert_eq!(["32:9.8", "9.8", "33:9.8", "32:9.8.1"].map(contains), [true, false, false, false].map(Some));
         for text in ["", "@", "pkg:", "requests@", "requests@<"] {
             assert!(text.parse::<Pattern>().is_err(), "{text:?}");
         }

@@ -11,7 +11,7 @@ enum Item {
     Number(u128),
     Word(Word),
     /// What stands behind a hyphen, or where digits and letters meet.
-    List(Vec<Item>),
+    List(Vec<Self>),
 }
 
 /// A qualifier: those that are known in their order, then all others.

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::vulnerabilities::{CVE, report};
 use super::{Shop, bom, digest, periods, unknown};
 
 impl Shop {
@@ -52,4 +53,26 @@ fn a_document_that_is_handed_in_again_counts_again() {
     assert_eq!((periods(&answer), unknown(&answer)), (vec!["production/web 02-".to_owned()], vec!["a"]));
     assert_eq!(answer["periods"][0]["images"][0]["image"]["digest"], digest("b"));
     shop.is_rebuilt_the_same();
+}
+
+#[test]
+fn what_an_erased_scan_found_and_called_by_other_names_is_gone() {
+    let shop = Shop::new();
+    let found = |at: u32| report(at, "2026-03-03T00:00:00Z", &[("lodash", "4.17.15")]);
+    let first = shop.hand_in("scan", "a", &found(4));
+    let second = shop.hand_in("scan", "a", &found(5));
+    shop.deploy(&[("production/api", 2, "a")]);
+    for (erased, left) in [(&first, true), (&second, false)] {
+        shop.erase(erased);
+        for asked in [["--cve", CVE], ["--cve", "GHSA-p6mc-m468-83gw"], ["--package", "lodash"]] {
+            if left {
+                let answer = shop.ask(&asked);
+                assert_eq!(periods(&answer), ["production/api 02-"], "{asked:?}");
+                assert_eq!(answer["first_seen"]["position"], second["position"], "{asked:?}");
+            } else {
+                shop.run(&asked).fails(1);
+            }
+        }
+        shop.is_rebuilt_the_same();
+    }
 }
