@@ -77,7 +77,7 @@ CREATE TABLE vulnerability_alias (
 ) WITHOUT ROWID;
 
 -- An image that rollouts name.
-CREATE TABLE deployed_image (
+CREATE TABLE package_image (
     -- name.id of the digest, or of `name:tag` where that is not known
     image      INTEGER PRIMARY KEY,
     -- Orders images of one instant: a hash of the text.
@@ -91,4 +91,4 @@ CREATE TABLE deployed_image (
     -- When it was last scanned for vulnerabilities, in full; the smallest number for never.
     scanned_at INTEGER NOT NULL
 );
-CREATE INDEX deployed_image_order ON deployed_image (first_at, key, listed, scanned_at, position);
+CREATE INDEX package_image_order ON package_image (first_at, key, listed, scanned_at, position);

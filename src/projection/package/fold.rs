@@ -165,18 +165,18 @@ impl Packages {
             let tx = step.tx;
             let new = tx
                 .prepare_cached(
-                    "INSERT OR IGNORE INTO deployed_image (image, key, first_at, position, listed, scanned_at) \
+                    "INSERT OR IGNORE INTO package_image (image, key, first_at, position, listed, scanned_at) \
                      VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
                 )?
                 .execute(params![image, tie("image", &identity), at, event.position, CURRENT, i64::MIN])?;
             if new > 0 {
                 refresh(tx, image)?;
             } else {
-                tx.prepare_cached("UPDATE deployed_image SET first_at = ?2 WHERE image = ?1 AND first_at > ?2")?
+                tx.prepare_cached("UPDATE package_image SET first_at = ?2 WHERE image = ?1 AND first_at > ?2")?
                     .execute([image, at])?;
             }
             let first_at = tx
-                .prepare_cached("SELECT first_at FROM deployed_image WHERE image = ?1")?
+                .prepare_cached("SELECT first_at FROM package_image WHERE image = ?1")?
                 .query_row([image], |row| row.get(0))?;
             self.images.insert(image, first_at);
         }

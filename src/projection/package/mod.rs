@@ -39,7 +39,7 @@ pub const ABOUT: About = About {
         "artifact_package",
         "artifact_vulnerability",
         "vulnerability_alias",
-        "deployed_image",
+        "package_image",
     ],
     needs: &["deployment", "artifact"],
 };

@@ -242,7 +242,7 @@ fn holds(packed: &[u8], number: i64) -> bool {
 /// what it is linked with as index or platform.
 pub(super) fn refresh(tx: &Connection, image: i64) -> Result<()> {
     let before: Option<(i64, i64)> = tx
-        .prepare_cached("SELECT listed, scanned_at FROM deployed_image WHERE image = ?1")?
+        .prepare_cached("SELECT listed, scanned_at FROM package_image WHERE image = ?1")?
         .query_row([image], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
     let Some(before) = before else { return Ok(()) };
@@ -257,7 +257,7 @@ pub(super) fn refresh(tx: &Connection, image: i64) -> Result<()> {
         .query_row([image], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let (listed, scanned_at) = (listed.unwrap_or(CURRENT), scanned_at.unwrap_or(i64::MIN));
     if (listed, scanned_at) != before {
-        tx.prepare_cached("UPDATE deployed_image SET listed = ?2, scanned_at = ?3 WHERE image = ?1")?
+        tx.prepare_cached("UPDATE package_image SET listed = ?2, scanned_at = ?3 WHERE image = ?1")?
             .execute(params![image, listed, scanned_at])?;
     }
     Ok(())

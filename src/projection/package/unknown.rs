@@ -86,7 +86,7 @@ pub fn unknown(
         concat!(
             "SELECT DISTINCT u.image, u.first_at, u.key FROM json_each(?8) AS t CROSS JOIN deployment AS d \
              ON d.target = t.value CROSS JOIN image_list AS i ON i.images = d.images \
-             CROSS JOIN deployed_image AS u ON u.image = i.image WHERE ",
+             CROSS JOIN package_image AS u ON u.image = i.image WHERE ",
             ran!(),
             " AND u.position < ?1 AND (u.first_at, u.key) < (?6, ?7) AND ",
             in_doubt!(),
@@ -94,7 +94,7 @@ pub fn unknown(
         )
     } else {
         concat!(
-            "SELECT u.image, u.first_at, u.key FROM deployed_image AS u WHERE u.position < ?1 \
+            "SELECT u.image, u.first_at, u.key FROM package_image AS u WHERE u.position < ?1 \
              AND (u.first_at, u.key) < (?6, ?7) AND ",
             in_doubt!(),
             " AND EXISTS (SELECT 1 FROM image_list AS i CROSS JOIN deployment AS d ON d.images = i.images \
@@ -123,7 +123,7 @@ pub fn unknown(
 /// Whether it is not known of an image if it has what is asked about.
 pub(super) fn in_doubt(snapshot: &Snapshot<'_>, basis: &Basis, doubt: &Doubt, image: i64) -> Result<bool> {
     let mut statement = snapshot.connection.prepare_cached(concat!(
-        "SELECT NOT EXISTS (SELECT 1 FROM deployed_image AS u WHERE u.image = ?2 AND u.position < ?1 AND NOT (",
+        "SELECT NOT EXISTS (SELECT 1 FROM package_image AS u WHERE u.image = ?2 AND u.position < ?1 AND NOT (",
         in_doubt!(),
         "))"
     ))?;
