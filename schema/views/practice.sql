@@ -59,7 +59,7 @@ CREATE TABLE deployed_tag (
 ) WITHOUT ROWID;
 
 -- Artifacts that were ever deployed under a name of an image.
-CREATE TABLE deployed_image (
+CREATE TABLE deployed_artifact (
     name     INTEGER NOT NULL,
     artifact INTEGER NOT NULL,
     position INTEGER NOT NULL,

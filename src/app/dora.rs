@@ -9,7 +9,7 @@ use chrono_tz::Tz;
 use super::metrics::Budget;
 use crate::exposition::{Family, Kind, Labels};
 use crate::projection::dora::{self, Durations, Figures, Question, Selection};
-use crate::projection::{Error, Result, Snapshot};
+use crate::projection::{About, Basis, Error, Result, Snapshot};
 
 /// The windows, by what they are called, in days.
 const WINDOWS: [(&str, i64); 3] = [("7d", 7), ("30d", 30), ("90d", 90)];
@@ -23,19 +23,21 @@ struct Told {
     figures: Figures,
 }
 
+/// What the figures are made of.
+pub(super) const NEEDS: &[&About] = &[&dora::ABOUT, &crate::projection::incident::ABOUT];
+
 /// Every family, of the windows that end at `now` (in microseconds since 1970).
 ///
 /// # Errors
-/// `Database`, `Damaged`; `Stopped`, `Rebuilding` where figures are not to be had.
-pub(super) fn families(snapshot: &Snapshot<'_>, now: i64, services: &Budget) -> Result<Vec<Family>> {
-    let basis = snapshot.basis(None, &[&dora::ABOUT, &crate::projection::incident::ABOUT])?;
-    let targets = match dora::select(snapshot, &basis, &Selection::default()) {
+/// `Database`, `Damaged`.
+pub(super) fn families(snapshot: &Snapshot<'_>, basis: &Basis, now: i64, services: &Budget) -> Result<Vec<Family>> {
+    let targets = match dora::select(snapshot, basis, &Selection::default()) {
         Err(Error::NotFound(_)) => Vec::new(),
         targets => targets?,
     };
     let longest = WINDOWS.iter().map(|(_, days)| now.saturating_sub(days * DAY)).min().unwrap_or(now);
     let question = Question { window: longest..now, ..Question::default() };
-    let material = dora::gather(snapshot, &basis, targets, &question, true)?;
+    let material = dora::gather(snapshot, basis, targets, &question, true)?;
     let of = |material: &dora::Material, target: &Labels| -> Vec<Told> {
         let told = |(window, days): (&'static str, i64)| {
             let figures = dora::figures(material, &(now.saturating_sub(days * DAY)..now), Tz::UTC);

@@ -5,7 +5,7 @@ mod standing;
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::Views;
+use super::{Views, dora};
 use crate::event::Timestamp;
 use crate::exposition::{Family, Histogram, Kind, Labels, Sample, Value};
 use crate::ledger::verify::Verification;
@@ -118,7 +118,10 @@ fn tell(snapshot: &Snapshot<'_>, now: i64) -> Result<Told> {
         [Duration::ChangeLeadTime, Duration::Deployment, Duration::DeploymentRecovery, Duration::IncidentRestore];
     let services = Budget::new(deployment::services(snapshot)?.into_iter(), SERVICES_MAX);
     Ok(Told {
-        figures: match super::dora::families(snapshot, now, &services) {
+        figures: match snapshot
+            .basis(None, dora::NEEDS)
+            .and_then(|basis| dora::families(snapshot, &basis, now, &services))
+        {
             // The rest goes on without them; `plimsoll_projection_stopped` tells.
             Err(Error::Stopped { .. } | Error::Rebuilding { .. }) => Vec::new(),
             figures => figures?,

@@ -6,8 +6,11 @@ use clap::{Args, Subcommand};
 
 use super::access::Access;
 use super::exit::{Exit, Outcome};
+use super::questions::{Known, Questions, instant};
 use super::{Settings, print, print_json};
-use crate::event::Draft;
+use crate::api::proto::v1 as pb;
+use crate::api::proto::v1::metrics_service_client::MetricsServiceClient;
+use crate::event::{Draft, Timestamp};
 use crate::ledger::{Clock, Creation, DataDir, Ledger, Options, SystemClock, backup as copy};
 
 #[derive(Debug, Args)]
@@ -52,18 +55,33 @@ pub(super) async fn key_show(settings: &Settings) -> Result<Outcome, Exit> {
 #[derive(Debug, Args)]
 pub(super) struct Export {
     /// Write checkpoint, hash tiles and entry bundles (C2SP tlog-tiles) into this directory
-    #[arg(long, value_name = "DIR", required = true)]
-    tiles: PathBuf,
+    #[arg(long, value_name = "DIR", required_unless_present = "openmetrics", conflicts_with = "openmetrics")]
+    tiles: Option<PathBuf>,
+    /// Print what metrics were at each midnight (UTC), as OpenMetrics, to fill in the past of a time-series database
+    #[arg(long)]
+    openmetrics: bool,
+    /// With --openmetrics, from this instant on: RFC 3339, or a day [default: where anything is to tell]
+    #[arg(long, value_name = "TIME", value_parser = instant, conflicts_with = "tiles")]
+    from: Option<Timestamp>,
+    /// With --openmetrics, to this instant [default: when the last event was recorded]
+    #[arg(long, value_name = "TIME", value_parser = instant, conflicts_with = "tiles")]
+    to: Option<Timestamp>,
+    #[command(flatten)]
+    known: Known,
 }
 
 pub(super) async fn export(settings: &Settings, args: Export) -> Result<Outcome, Exit> {
+    let Some(tiles) = args.tiles else { return openmetrics(settings, args.from, args.to, &args.known).await };
+    if args.known.is_given() {
+        return Err(Exit::usage("--known-at and --min-position go with --openmetrics"));
+    }
     if settings.server.is_some() {
         return Err(Exit::usage("export reads a data directory; a server publishes the same files over HTTP"));
     }
     let data = settings.data.clone();
     let written = tokio::task::spawn_blocking(move || {
         let ledger = Ledger::open_read_only(&data)?;
-        copy::export_tiles(&ledger, &args.tiles)
+        copy::export_tiles(&ledger, &tiles)
     });
     let size = written.await.map_err(|error| Exit::no(format!("exporting failed: {error}")))??;
     if settings.json {
@@ -71,6 +89,26 @@ pub(super) async fn export(settings: &Settings, args: Export) -> Result<Outcome,
     } else {
         print(&format!("{size} events exported\n"))
     }
+}
+
+/// Prints the past as it comes.
+async fn openmetrics(
+    settings: &Settings,
+    from: Option<Timestamp>,
+    to: Option<Timestamp>,
+    known: &Known,
+) -> Result<Outcome, Exit> {
+    if settings.json {
+        return Err(Exit::usage("--openmetrics has a form of its own, which is not JSON"));
+    }
+    let questions = Questions::open(settings, known).await?;
+    let request =
+        pb::ExportMetricsRequest { asked: Some(questions.asked), from: from.map(Into::into), to: to.map(Into::into) };
+    let mut pieces = MetricsServiceClient::new(questions.channel).export_metrics(request).await?.into_inner();
+    while let Some(piece) = pieces.message().await? {
+        print(&piece.text)?;
+    }
+    Ok(Outcome::Done)
 }
 
 #[derive(Debug, Args)]

@@ -29,6 +29,13 @@ pub(super) struct Known {
     min_position: Option<u64>,
 }
 
+impl Known {
+    /// Whether anything of it was said.
+    pub(super) const fn is_given(&self) -> bool {
+        self.known_at.is_some() || self.min_position.is_some()
+    }
+}
+
 impl Questions {
     /// Opens what is asked. A data directory is read as it is now: the views are brought up to the head of the log first,
     /// by whoever keeps them.

@@ -138,3 +138,19 @@ pub fn all() -> Vec<Box<dyn Projection>> {
         Box::new(super::search::Searches::default()),
     ]
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn no_two_projections_have_a_table_of_one_name() {
+        let mut names = BTreeSet::new();
+        for projection in super::all() {
+            let about = projection.about();
+            for table in about.tables {
+                assert!(names.insert(*table), "{}: another projection has a table {table}", about.name);
+            }
+        }
+    }
+}

@@ -8,6 +8,7 @@ use tonic::{Request, Response, Status};
 
 use super::super::proto::v1 as pb;
 use super::super::{status, views as wire};
+use super::Answers;
 use crate::app::Views;
 use crate::event::Timestamp;
 use crate::projection::deployment::{self, Target, Tier};
@@ -155,6 +156,15 @@ impl pb::metrics_service_server::MetricsService for MetricsApi {
             answer(snapshot, basis, &asked, &material, groups, bucket)
         })
         .await
+    }
+
+    type ExportMetricsStream = Answers<pb::ExportMetricsResponse>;
+
+    async fn export_metrics(
+        &self,
+        request: Request<pb::ExportMetricsRequest>,
+    ) -> Result<Response<Self::ExportMetricsStream>, Status> {
+        super::export::export(&self.views, request.into_inner())
     }
 
     async fn explain_dora(

@@ -6,6 +6,7 @@ mod diff;
 mod drift;
 mod environment;
 mod evidence;
+mod export;
 mod exposure;
 mod floor;
 mod metrics;

@@ -8,7 +8,7 @@ mod query;
 mod state;
 
 pub use fold::Incidents;
-pub use query::{Incident, Reference, incident, links, resolved};
+pub use query::{Incident, Reference, Trouble, incident, links, resolved, troubles};
 pub(super) use query::{before, is_first};
 pub use state::Sort;
 

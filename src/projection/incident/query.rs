@@ -2,8 +2,10 @@
 
 use rusqlite::{Connection, Row};
 
-use super::super::{Result, names};
+use super::super::deployment::target_of;
+use super::super::{Basis, Result, Snapshot, instant, names};
 use super::state::Sort;
+use crate::event::Timestamp;
 
 /// An incident, as it was known.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,6 +112,69 @@ pub fn resolved(connection: &Connection, from: i64, to: i64, known: i64) -> Resu
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
         found.push(read(connection, row)?);
+    }
+    Ok(found)
+}
+
+/// Every incident, in the order in which the ledger heard of them.
+fn all(connection: &Connection, known: i64) -> Result<Vec<Incident>> {
+    let mut statement = connection.prepare_cached(concat!(
+        "SELECT ",
+        columns!(),
+        " FROM incident WHERE known_from < ?1 AND known_to >= ?1 ORDER BY incident"
+    ))?;
+    let mut rows = statement.query([known])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(read(connection, row)?);
+    }
+    Ok(found)
+}
+
+impl Incident {
+    /// Whether it is trouble of its own: not foreseen, and not the same as another.
+    #[must_use]
+    pub fn is_trouble(&self) -> bool {
+        !self.maintenance && !self.duplicate
+    }
+
+    /// Service and environment of each target that it is about; one of empty names where it is about none.
+    #[must_use]
+    pub fn places(&self) -> Vec<(String, String)> {
+        let targets = self.targets.iter().filter_map(|stream| target_of(stream));
+        let places: Vec<_> =
+            targets.map(|(environment, service)| (service.to_owned(), environment.to_owned())).collect();
+        if places.is_empty() { vec![(String::new(), String::new())] } else { places }
+    }
+}
+
+/// Trouble in a target, from when to when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trouble {
+    /// The service; empty where no target is known.
+    pub service: String,
+    /// The environment.
+    pub environment: String,
+    /// The source's word for how bad it is; empty where there is none.
+    pub severity: String,
+    /// When it began; none where nobody told.
+    pub started_at: Option<Timestamp>,
+    /// When it was over; none while it lasts.
+    pub resolved_at: Option<Timestamp>,
+}
+
+/// All trouble, once for each target that it is about.
+///
+/// # Errors
+/// `Database`.
+pub fn troubles(snapshot: &Snapshot<'_>, basis: &Basis) -> Result<Vec<Trouble>> {
+    let mut found = Vec::new();
+    for incident in all(snapshot.connection, basis.known())?.into_iter().filter(Incident::is_trouble) {
+        let severity = incident.severity.map(|severity| snapshot.text(severity)).transpose()?.unwrap_or_default();
+        for (service, environment) in incident.places() {
+            let (started_at, resolved_at) = (incident.started_at.map(instant), incident.resolved_at.map(instant));
+            found.push(Trouble { service, environment, severity: severity.clone(), started_at, resolved_at });
+        }
     }
     Ok(found)
 }

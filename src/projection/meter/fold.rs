@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::super::deployment::{Class, Status, target_of};
+use super::super::deployment::{Class, Status};
 use super::super::registry::{About, Projection, Step};
 use super::super::{CURRENT, Error, Result, incident, names};
 use super::{Count, Duration, LATE_MICROS, SECONDS};
@@ -143,20 +143,12 @@ impl Meters {
     fn trouble(&mut self, step: &Step<'_>, number: i64) -> Result<()> {
         let position = step.event.position;
         let Some(now) = incident::incident(step.tx, number, position + 1)? else { return Ok(()) };
-        if now.maintenance || now.duplicate {
+        if !now.is_trouble() {
             return Ok(());
         }
         let severity = now.severity.map(|severity| names::text(step.tx, severity)).transpose()?.unwrap_or_default();
-        let nowhere = [(String::new(), String::new())];
-        let targets: Vec<_> = now
-            .targets
-            .iter()
-            .filter_map(|stream| target_of(stream))
-            .map(|(environment, service)| (service.to_owned(), environment.to_owned()))
-            .collect();
-        let targets = if targets.is_empty() { nowhere.to_vec() } else { targets };
         let (opened, resolved) = incident::is_first(step.tx, number, position)?;
-        for (service, environment) in targets {
+        for (service, environment) in now.places() {
             let key = |what: Count| (what as i64, service.clone(), environment.clone(), severity.clone());
             if opened {
                 *self.counted.entry(key(Count::IncidentsOpened)).or_default() += 1;

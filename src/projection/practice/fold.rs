@@ -172,7 +172,7 @@ impl Practice {
             }
             if let Some(digest) = &image.digest {
                 self.once(step, &image.name, &digest.to_string(), |step, name, artifact| {
-                    let sql = "INSERT OR IGNORE INTO deployed_image (name, artifact, position) VALUES (?1, ?2, ?3)";
+                    let sql = "INSERT OR IGNORE INTO deployed_artifact (name, artifact, position) VALUES (?1, ?2, ?3)";
                     step.tx.prepare_cached(sql)?.execute(params![name, artifact, step.event.position])
                 })?;
             }

@@ -27,7 +27,7 @@ pub const ABOUT: About = About {
         "guard_fact",
         "application_fact",
         "deployed_tag",
-        "deployed_image",
+        "deployed_artifact",
         "change_branch",
         "review_source",
         "freeze_fact",

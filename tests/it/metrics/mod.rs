@@ -1,5 +1,6 @@
 //! What `/metrics` is for: scraped, queried, alerted on, drawn and back-filled by the real programs.
 
+mod backfill;
 mod dashboard;
 mod prometheus;
 mod rules;
@@ -11,28 +12,6 @@ use std::path::Path;
 
 use crate::support::http::get;
 use crate::support::program::Desk;
-
-/// Families that DORA.md has and `/metrics` has not yet.
-pub const WAITING: &[&str] = &[
-    "plimsoll_dora_deployments_per_day",
-    "plimsoll_dora_change_failure_ratio",
-    "plimsoll_dora_rework_ratio",
-    "plimsoll_dora_change_lead_time_seconds",
-    "plimsoll_dora_deployment_recovery_seconds",
-    "plimsoll_dora_incident_restore_seconds",
-    "plimsoll_dora_samples",
-    "plimsoll_dora_excluded_samples",
-    "plimsoll_change_lead_time_seconds",
-    "plimsoll_deployment_recovery_seconds",
-    "plimsoll_incident_restore_seconds",
-    "plimsoll_incidents_opened",
-    "plimsoll_incidents_resolved",
-];
-
-/// Whether an expression is about something that is waited for.
-fn is_waiting(expression: &str) -> bool {
-    WAITING.iter().any(|name| expression.contains(name))
-}
 
 /// The repository.
 fn root() -> &'static Path {

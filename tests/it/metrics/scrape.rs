@@ -1,5 +1,7 @@
 //! A real Prometheus scrapes a real server, and its answers are compared with the events of the log.
 
+#![expect(clippy::float_cmp, reason = "whole numbers are told exactly")]
+
 use std::collections::BTreeMap;
 
 use serde_json::Value;

@@ -70,7 +70,9 @@ impl Shop {
         let commit = hex(&format!("commit {service} {day}"), 40);
         let parents: Vec<_> =
             (day > 0).then(|| hex(&format!("commit {service} {}", day - 1), 40)).into_iter().collect();
-        let written = json!({"author": "Jane", "commit": commit, "parents": parents, "authored_at": stamp(begin)});
+        // Somebody's clock is ahead.
+        let authored = if (service, day) == ("churn-ml", 3) { begin + 4 * HOUR } else { begin };
+        let written = json!({"author": "Jane", "commit": commit, "parents": parents, "authored_at": stamp(authored)});
         self.say("commit.recorded", &repository, begin, written);
         let artifact = format!("artifact/{}", digest(service, &version));
         let built = json!({"conclusion": "success", "commit": commit, "repository": repository});

@@ -83,7 +83,7 @@ impl Builds {
         let known = match audit.snapshot.id(name)? {
             Some(id) => any_linked(
                 audit,
-                "SELECT artifact FROM deployed_image WHERE name = ?1 AND position < ?2 ORDER BY artifact DESC",
+                "SELECT artifact FROM deployed_artifact WHERE name = ?1 AND position < ?2 ORDER BY artifact DESC",
                 id,
             )?,
             None => false,
