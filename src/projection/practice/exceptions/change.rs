@@ -10,7 +10,7 @@ use super::super::super::source::Change;
 use super::super::super::{Result, diff, source};
 use super::deployed::told;
 use super::review::{no_approval, without_source};
-use super::{Audit, Case, Kind, short};
+use super::{Audit, Case, Kind, counted, short};
 
 /// Commits of a main line that are looked at for one deployment.
 const LINE_MAX: usize = 500;
@@ -120,7 +120,7 @@ fn without_change(audit: &mut Audit<'_>, case: &Case, brought: &Brought) {
         return;
     }
     let (n, of) = (brought.direct.len(), short(&brought.repository));
-    let what = format!("{} brought {n} commits of {of} that came by no merged change", told(case));
+    let what = format!("{} brought {} of {of} that came by no merged change", told(case), counted(n, "commit"));
     let mut exception = case.exception(Kind::DeployedWithoutChange, what);
     exception.key = super::tie(&exception.key.to_string(), &brought.repository);
     let named = brought.direct.iter().take(NAMED);
@@ -149,7 +149,7 @@ fn without_review(audit: &mut Audit<'_>, case: &Case, brought: &Brought) -> Resu
         return Ok(());
     }
     let of = short(&brought.repository);
-    let what = format!("{} brought {} changes of {of} without a review", told(case), missing.len());
+    let what = format!("{} brought {} of {of} without a review", told(case), counted(missing.len(), "change"));
     let mut exception = case.exception(Kind::DeployedWithoutReview, what);
     exception.key = super::tie(&exception.key.to_string(), &brought.repository);
     for change in missing.into_iter().take(NAMED) {

@@ -6,7 +6,7 @@ use super::super::super::{Event, Result, Snapshot, deployment, instant};
 use super::super::drift;
 use super::super::fact::Notable;
 use super::events::{actor, each_of, pseudonym};
-use super::{Audit, Exception, Kind, short};
+use super::{Audit, Exception, Kind, counted, short};
 use crate::event::Data;
 
 pub(super) fn find(audit: &mut Audit<'_>) -> Result<()> {
@@ -27,6 +27,11 @@ pub(super) fn find(audit: &mut Audit<'_>) -> Result<()> {
         stopped(audit)?;
     }
     Ok(())
+}
+
+/// How long something lasted.
+fn minutes(from: i64, to: i64) -> String {
+    counted(usize::try_from(to.saturating_sub(from) / 60_000_000).unwrap_or(0), "minute")
 }
 
 fn drifts(audit: &mut Audit<'_>) -> Result<()> {
@@ -57,8 +62,7 @@ fn drifts(audit: &mut Audit<'_>) -> Result<()> {
         let episode = drift::episode(snapshot, audit.basis, &opened)?;
         let end = match (episode.closed_at, episode.end) {
             (Some(closed), Some(end)) => {
-                let minutes = closed.micros().saturating_sub(at) / 60_000_000;
-                format!("it ended after {minutes} minutes by {end}")
+                format!("it ended after {} by {end}", minutes(at, closed.micros()))
             }
             _ => "it lasts".to_owned(),
         };
@@ -90,10 +94,8 @@ fn guard_off(audit: &mut Audit<'_>, event: &Event) -> Result<()> {
     }
     audit.looked(Kind::GuardOff, event.at);
     let value = |value: &Option<String>| value.clone().unwrap_or_else(|| "absent".to_owned());
-    let end = on.map_or_else(
-        || "it still is".to_owned(),
-        |(at, _)| format!("it was put back after {} minutes", at.saturating_sub(event.at) / 60_000_000),
-    );
+    let end = on
+        .map_or_else(|| "it still is".to_owned(), |(at, _)| format!("it was put back after {}", minutes(event.at, at)));
     let by = if change.command.is_some() { ", by a command" } else { "" };
     let what = format!(
         "guard {} of {} was changed from {} to {}{by}; {end}",

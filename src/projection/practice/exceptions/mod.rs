@@ -317,6 +317,11 @@ impl Audit<'_> {
     }
 }
 
+/// A number of things, as sentences have it.
+fn counted(n: usize, thing: &str) -> String {
+    if n == 1 { format!("1 {thing}") } else { format!("{n} {thing}s") }
+}
+
 /// A repository as sentences have it.
 fn short(stream: &str) -> &str {
     stream.strip_prefix("repo/").or_else(|| stream.strip_prefix("target/")).unwrap_or(stream)

@@ -53,7 +53,7 @@ fn commits_that_came_by_no_change() {
     let (found, looked) = of(&mut tale, "deployed_without_change");
     contain(
         &said(&found),
-        &["squashed@21 of production/shop brought 1 commits of example.com/shop that came by no merged change"]
+        &["squashed@21 of production/shop brought 1 commit of example.com/shop that came by no merged change"]
             .map(|text| text.trim_start_matches("squashed@21 of ")),
     );
     assert_eq!(found[0]["at"], at(21));
@@ -120,7 +120,7 @@ fn changes_that_nobody_reviewed_before_they_were_deployed() {
     ship(&mut tale, "one", 6, &none);
     ship(&mut tale, "three", 10, &none);
     let (found, _) = of(&mut tale, "deployed_without_review");
-    contain(&said(&found), &["brought 1 changes of example.com/shop without a review"]);
+    contain(&said(&found), &["brought 1 change of example.com/shop without a review"]);
     assert!(found[0]["missing"][0].as_str().unwrap().starts_with("an approval of change 2 of example.com/shop"));
     assert_eq!(found[0]["evidence"].as_array().unwrap().len(), 2);
 }

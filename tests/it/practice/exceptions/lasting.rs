@@ -137,7 +137,10 @@ fn syncs_of_single_resources() {
     tale.deploy(TARGET, "two", 2, &operation(json!({"partial": true, "dry_run": true})));
     tale.deploy(TARGET, "three", 3, &operation(json!({"partial": false}))).deploy(TARGET, "four", 4, &json!({}));
     let (found, _) = of(&mut tale, "partial_sync");
-    contain(&said(&found), &["3 resources of production/shop were synced, and the rest was not: Secret key, and more"]);
+    contain(
+        &said(&found),
+        &["a sync of production/shop named 3 resources and left the rest as it was: Secret key, and more"],
+    );
     assert_eq!(found[0]["who"]["identity"], "Eve");
 }
 
