@@ -14,7 +14,7 @@ use crate::support::rig::{leaves, slow};
 
 /// The same cases in every run; more of them with `PLIMSOLL_SLOW`.
 #[track_caller]
-fn check<S: Strategy>(strategy: &S, cases: u32, holds: impl Fn(S::Value)) {
+pub fn check<S: Strategy>(strategy: &S, cases: u32, holds: impl Fn(S::Value)) {
     let cases = if slow() { cases * 50 } else { cases };
     let config = Config { cases, failure_persistence: None, ..Config::default() };
     let chance = TestRng::from_seed(RngAlgorithm::ChaCha, &[31; 32]);

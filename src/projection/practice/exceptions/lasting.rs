@@ -112,7 +112,8 @@ fn guard_off(audit: &mut Audit<'_>, event: &Event) -> Result<()> {
     Ok(())
 }
 
-/// Applications of another uid than the one that was known under their name before.
+/// Applications of another uid than the one that was known under their name before: since each was first seen, as later
+/// sightings are kept or not by the order in which they came.
 fn recreated(audit: &mut Audit<'_>) -> Result<()> {
     let (from, to) = audit.window();
     let snapshot: &Snapshot<'_> = audit.snapshot;
@@ -120,7 +121,10 @@ fn recreated(audit: &mut Audit<'_>) -> Result<()> {
         "SELECT this.at, this.key, this.position, stream.text, application.text, uid.text, \
            (SELECT position FROM application_fact AS old WHERE old.stream = this.stream \
              AND old.application = this.application AND old.uid <> this.uid AND old.position < ?3 \
-             AND (old.at, old.key) < (this.at, this.key) ORDER BY old.at DESC, old.key DESC LIMIT 1) \
+             AND (old.at, old.key) < (this.at, this.key) \
+             AND NOT EXISTS (SELECT 1 FROM application_fact AS same WHERE same.stream = old.stream \
+               AND same.application = old.application AND same.uid = old.uid AND same.position < ?3 \
+               AND (same.at, same.key) < (old.at, old.key)) ORDER BY old.at DESC, old.key DESC LIMIT 1) \
          FROM application_fact AS this JOIN name AS stream ON stream.id = this.stream \
          JOIN name AS application ON application.id = this.application JOIN name AS uid ON uid.id = this.uid \
          WHERE this.at >= ?1 AND this.at < ?2 AND this.position < ?3 \
