@@ -8,10 +8,16 @@ CREATE TABLE target (
     service     TEXT    NOT NULL,
     -- The first event that names it.
     position    INTEGER NOT NULL,
-    -- When it was first heard of, by the time of its events.
-    since       INTEGER NOT NULL,
     UNIQUE (environment, service)
 );
+
+-- When a target was heard of, by the time of its events: a row where nothing earlier was known.
+CREATE TABLE target_sight (
+    target   INTEGER NOT NULL,
+    position INTEGER NOT NULL,
+    at       INTEGER NOT NULL,
+    PRIMARY KEY (target, position)
+) WITHOUT ROWID;
 
 -- One logical rollout of one revision to one target.
 CREATE TABLE rollout (

@@ -101,24 +101,8 @@ fn joined(mut one: pb::ListExceptionsResponse, other: pb::ListExceptionsResponse
 fn in_words(answer: &pb::ListExceptionsResponse) -> String {
     let known = answer.basis.unwrap_or_default().known_at;
     let mut text = format!("{} exceptions, known at {known}\n", answer.exceptions.len());
-    if !answer.exceptions.is_empty() {
-        let mut list = table(&["AT", "UNTIL", "KIND", "WHERE", "WHAT", "WHO", "EVENTS"]);
-        for exception in &answer.exceptions {
-            let place = [&exception.environment, &exception.service].into_iter().flatten();
-            let place: Vec<_> = place.chain(&exception.repository).map(String::as_str).collect();
-            let missing = exception.missing.iter().map(|missing| format!("\n  not found: {missing}"));
-            let events: Vec<_> = exception.evidence.iter().map(u64::to_string).collect();
-            list.add_row([
-                short(exception.at),
-                short(exception.until),
-                exception.kind.clone(),
-                place.join("/"),
-                exception.what.clone() + &missing.collect::<String>(),
-                person(exception.who.as_ref()),
-                events.join(" "),
-            ]);
-        }
-        text += &format!("{list}\n");
+    for exception in &answer.exceptions {
+        text += &one_in_words(exception);
     }
     let mut looked = table(&["LOOKED AT", "EXAMINED", "FOR"]);
     let mut blind = String::new();
@@ -133,4 +117,22 @@ fn in_words(answer: &pb::ListExceptionsResponse) -> String {
         token => format!("more: --page-token {token}\n"),
     };
     format!("{text}\n{looked}\n{blind}{more}")
+}
+
+/// An exception: when, what kind, where and by whom on the first line, then the sentence.
+fn one_in_words(exception: &pb::Exception) -> String {
+    let until = match short(exception.until) {
+        until if until.is_empty() => String::new(),
+        until => format!(" to {until}"),
+    };
+    let place = [&exception.environment, &exception.service].into_iter().flatten();
+    let place: Vec<_> = place.chain(&exception.repository).map(String::as_str).collect();
+    let by = match person(exception.who.as_ref()) {
+        who if who.is_empty() => String::new(),
+        who => format!(", by {who}"),
+    };
+    let events: Vec<_> = exception.evidence.iter().map(u64::to_string).collect();
+    let head = format!("{}{until}  {}  {}{by}", short(exception.at), exception.kind, place.join("/"));
+    let missing: String = exception.missing.iter().map(|missing| format!("  not found: {missing}\n")).collect();
+    format!("\n{}  (events {})\n  {}\n{missing}", head.trim_end(), events.join(" "), exception.what)
 }

@@ -93,23 +93,29 @@ impl Deployments {
         if let Some((id, _)) = known.filter(|(_, since)| *since <= at) {
             return Ok(id);
         }
-        let mut statement =
-            tx.prepare_cached("SELECT id, since FROM target WHERE environment = ?1 AND service = ?2")?;
+        let mut statement = tx.prepare_cached(
+            "SELECT id, (SELECT min(at) FROM target_sight WHERE target_sight.target = target.id) FROM target \
+             WHERE environment = ?1 AND service = ?2",
+        )?;
         let found: Option<(i64, i64)> =
             statement.query_row([environment, service], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
-        let (id, since) = match found {
-            Some((id, since)) if since <= at => (id, since),
-            Some((id, _)) => {
-                tx.prepare_cached("UPDATE target SET since = ?2 WHERE id = ?1")?.execute(params![id, at])?;
-                (id, at)
-            }
+        let (id, known) = match found {
+            Some((id, since)) => (id, Some(since)),
             None => {
                 let stream = step.names.id(tx, step.event.stream())?;
                 tx.prepare_cached(
-                    "INSERT INTO target (stream, environment, service, position, since) VALUES (?1, ?2, ?3, ?4, ?5)",
+                    "INSERT INTO target (stream, environment, service, position) VALUES (?1, ?2, ?3, ?4)",
                 )?
-                .execute(params![stream, environment, service, step.event.position, at])?;
-                (tx.last_insert_rowid(), at)
+                .execute(params![stream, environment, service, step.event.position])?;
+                (tx.last_insert_rowid(), None)
+            }
+        };
+        let since = match known {
+            Some(since) if since <= at => since,
+            _ => {
+                tx.prepare_cached("INSERT INTO target_sight (target, position, at) VALUES (?1, ?2, ?3)")?
+                    .execute(params![id, step.event.position, at])?;
+                at
             }
         };
         if self.targets.len() >= TARGETS_KEPT {

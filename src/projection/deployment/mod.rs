@@ -33,10 +33,11 @@ use super::About;
 /// What this projection is.
 pub const ABOUT: About = About {
     name: "deployment",
-    version: 1,
+    version: 2,
     schema: include_str!("../../../schema/views/deployment.sql"),
     tables: &[
         "target",
+        "target_sight",
         "rollout",
         "rollout_fact",
         "health_fact",

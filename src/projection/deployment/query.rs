@@ -111,7 +111,9 @@ pub fn targets(
     service: Option<&str>,
 ) -> Result<Vec<Target>> {
     let mut statement = snapshot.connection.prepare_cached(
-        "SELECT id, environment, service, since FROM target WHERE position < ?1 AND (?2 IS NULL OR environment = ?2) \
+        "SELECT id, environment, service, \
+           (SELECT min(at) FROM target_sight WHERE target_sight.target = target.id AND target_sight.position < ?1) \
+         FROM target WHERE position < ?1 AND (?2 IS NULL OR environment = ?2) \
          AND (?3 IS NULL OR service = ?3) ORDER BY environment, service",
     )?;
     let rows = statement.query_map(params![basis.known(), environment, service], read_target)?;

@@ -64,10 +64,15 @@ impl Change {
     /// Whether somebody other than the author approved it, by an instant and still at that instant.
     #[must_use]
     pub fn was_reviewed(&self, by: Timestamp) -> bool {
-        let counts = |approval: &Approval| {
-            !approval.by_author && approval.at <= by && approval.until.is_none_or(|until| until > by)
-        };
-        self.approvals.iter().any(counts)
+        self.approvals.iter().any(|approval| approval.counts(by))
+    }
+}
+
+impl Approval {
+    /// Whether it is by somebody other than the author, was there by an instant, and still counted then.
+    #[must_use]
+    pub fn counts(&self, by: Timestamp) -> bool {
+        !self.by_author && self.at <= by && self.until.is_none_or(|until| until > by)
     }
 }
 

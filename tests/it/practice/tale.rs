@@ -42,7 +42,7 @@ pub fn without_positions(mut answer: Value) -> Value {
     match &mut answer {
         Value::Object(members) => {
             members.retain(|name, _| {
-                !["position", "positions", "basis", "subject", "next_page_token"].contains(&name.as_str())
+                !["position", "closed_by", "basis", "subject", "next_page_token"].contains(&name.as_str())
             });
             members.values_mut().for_each(|member| *member = without_positions(member.take()));
         }

@@ -1,5 +1,6 @@
 //! Answers over the log, against a naive model of what they must be, and against git.
 
+mod arrival;
 mod cases;
 mod figures;
 mod git_oracle;

@@ -5,11 +5,12 @@ use std::rc::Rc;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::super::super::deployment::Origin;
 use super::super::super::source::Change;
 use super::super::super::{Result, diff, source};
 use super::deployed::told;
 use super::review::{no_approval, without_source};
-use super::{Audit, Case, Kind, short};
+use super::{Audit, Case, Kind, counted, short};
 
 /// Commits of a main line that are looked at for one deployment.
 const LINE_MAX: usize = 500;
@@ -52,10 +53,15 @@ pub(super) fn judge(audit: &mut Audit<'_>, repositories: &mut Repositories, case
     if !forward || !wants.iter().any(|kind| audit.asks(*kind)) {
         return Ok(());
     }
+    let commits = diff::revisions(snapshot, basis, &case.deployment)?;
+    if commits.is_empty() {
+        return unknown(audit, repositories, case);
+    }
     let before = case.before.as_ref().map_or(Ok(Vec::new()), |before| diff::revisions(snapshot, basis, before))?;
-    for commit in diff::revisions(snapshot, basis, &case.deployment)? {
+    for commit in commits {
         if audit.asks(Kind::DeployedOffBranch) {
-            off_branch(audit, repositories, case, commit)?;
+            let (revision, repository) = source::place(snapshot.connection, commit)?;
+            off_branch(audit, repositories, case, (Some(commit), &Origin { repository, revision }))?;
         }
         if audit.asks(Kind::DeployedWithoutChange) || audit.asks(Kind::DeployedWithoutReview) {
             let brought = brought(audit, repositories, case, (commit, &before))?;
@@ -66,12 +72,55 @@ pub(super) fn judge(audit: &mut Audit<'_>, repositories: &mut Repositories, case
     Ok(())
 }
 
+/// A deployment of a commit that was never recorded, or of nobody knows which.
+fn unknown(audit: &mut Audit<'_>, repositories: &mut Repositories, case: &Case) -> Result<()> {
+    let Some(origin) = &case.deployment.source_commit else {
+        for kind in [Kind::DeployedWithoutChange, Kind::DeployedWithoutReview, Kind::DeployedOffBranch] {
+            audit.looked(kind, case.at());
+            let reason = "it is not known which commits what was deployed is of";
+            audit.could_not_judge(kind, case.at(), short(&case.stream), reason);
+        }
+        return Ok(());
+    };
+    if audit.asks(Kind::DeployedOffBranch) {
+        off_branch(audit, repositories, case, (None, origin))?;
+    }
+    audit.looked(Kind::DeployedWithoutChange, case.at());
+    match repositories.changes_since(audit, &origin.repository)? {
+        None => no_changes(audit, case, origin),
+        Some(since) if since > case.at() => {
+            audit.could_not_judge(Kind::DeployedWithoutChange, case.at(), short(&origin.repository), NOT_YET);
+        }
+        Some(_) => {
+            let direct = vec![origin.revision.clone()];
+            without_change(
+                audit,
+                case,
+                &Brought { repository: origin.repository.clone(), changes: Vec::new(), direct },
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Why the changes of a repository cannot be judged of at some time.
+const NOT_YET: &str = "changes of this repository were not recorded yet";
+
+/// Nothing is known of changes where a commit is of.
+fn no_changes(audit: &mut Audit<'_>, case: &Case, origin: &Origin) {
+    let (subject, reason) = match origin.repository.as_str() {
+        "" => (origin.revision.as_str(), "the repository of this commit is not known"),
+        name => (short(name), "no change of this repository was ever recorded"),
+    };
+    audit.could_not_judge(Kind::DeployedWithoutChange, case.at(), subject, reason);
+}
+
 fn without_change(audit: &mut Audit<'_>, case: &Case, brought: &Brought) {
     if brought.direct.is_empty() || !audit.asks(Kind::DeployedWithoutChange) {
         return;
     }
     let (n, of) = (brought.direct.len(), short(&brought.repository));
-    let what = format!("{} brought {n} commits of {of} that came by no merged change", told(case));
+    let what = format!("{} brought {} of {of} that came by no merged change", told(case), counted(n, "commit"));
     let mut exception = case.exception(Kind::DeployedWithoutChange, what);
     exception.key = super::tie(&exception.key.to_string(), &brought.repository);
     let named = brought.direct.iter().take(NAMED);
@@ -100,7 +149,7 @@ fn without_review(audit: &mut Audit<'_>, case: &Case, brought: &Brought) -> Resu
         return Ok(());
     }
     let of = short(&brought.repository);
-    let what = format!("{} brought {} changes of {of} without a review", told(case), missing.len());
+    let what = format!("{} brought {} of {of} without a review", told(case), counted(missing.len(), "change"));
     let mut exception = case.exception(Kind::DeployedWithoutReview, what);
     exception.key = super::tie(&exception.key.to_string(), &brought.repository);
     for change in missing.into_iter().take(NAMED) {
@@ -120,16 +169,12 @@ fn brought(
 ) -> Result<Brought> {
     let (snapshot, basis, kind) = (audit.snapshot, audit.basis, Kind::DeployedWithoutChange);
     let (connection, known) = (snapshot.connection, audit.known());
-    let (oid, repository) = source::place(connection, commit)?;
+    let (revision, repository) = source::place(connection, commit)?;
     let mut brought = Brought { repository: repository.clone(), changes: Vec::new(), direct: Vec::new() };
     let since = repositories.changes_since(audit, &repository)?;
     let Some(since) = since else {
         audit.looked(kind, case.at());
-        let (subject, reason) = match repository.as_str() {
-            "" => (oid.as_str(), "the repository of this commit is not known"),
-            name => (short(name), "no change of this repository was ever recorded"),
-        };
-        audit.could_not_judge(kind, case.at(), subject, reason);
+        no_changes(audit, case, &Origin { repository, revision });
         return Ok(brought);
     };
     let mut copies = 0;
@@ -153,8 +198,7 @@ fn brought(
         }
         let date = source::commit(connection, id, known)?.and_then(|fact| fact.committed_at.or(fact.authored_at));
         if date.unwrap_or(case.at()) < since {
-            let reason = "changes of this repository were not recorded yet";
-            audit.could_not_judge(kind, case.at(), short(&repository), reason);
+            audit.could_not_judge(kind, case.at(), short(&repository), NOT_YET);
             break;
         }
         brought.direct.push(source::place(connection, id)?.0);
@@ -197,33 +241,39 @@ fn line(connection: &Connection, known: i64, commit: i64, before: &[i64]) -> Res
     Ok(line)
 }
 
-fn off_branch(audit: &mut Audit<'_>, repositories: &mut Repositories, case: &Case, commit: i64) -> Result<()> {
+fn off_branch(
+    audit: &mut Audit<'_>,
+    repositories: &mut Repositories,
+    case: &Case,
+    (commit, Origin { repository, revision: oid }): (Option<i64>, &Origin),
+) -> Result<()> {
     let kind = Kind::DeployedOffBranch;
-    let (oid, repository) = source::place(audit.snapshot.connection, commit)?;
     audit.looked(kind, case.at());
-    let branches = repositories.branches(audit, &repository)?;
-    let reason = if repository.is_empty() {
-        Some((oid.as_str(), "the repository of this commit is not known"))
-    } else if branches.since > case.at() {
-        Some((short(&repository), "no branch of this repository was recorded by then"))
-    } else {
-        match source::is_behind(audit.snapshot.connection, audit.known(), commit, &branches.tips)? {
-            Some(true) => return Ok(()),
-            None => Some((short(&repository), "too much history to look through")),
-            Some(false) if branches.open => {
-                Some((short(&repository), "the history behind some branches of this repository was not recorded"))
-            }
-            Some(false) => None,
+    let branches = repositories.branches(audit, repository)?;
+    let behind = match commit {
+        Some(commit) => source::is_behind(audit.snapshot.connection, audit.known(), commit, &branches.tips)?,
+        None => Some(false),
+    };
+    let reason = match behind {
+        Some(true) => return Ok(()),
+        _ if repository.is_empty() => Some((oid.as_str(), "the repository of this commit is not known")),
+        None => Some((short(repository), "too much history to look through")),
+        Some(false) if branches.since > case.at() => {
+            Some((short(repository), "no branch of this repository was recorded by then"))
         }
+        Some(false) if branches.open => {
+            Some((short(repository), "the history behind some branches of this repository was not recorded"))
+        }
+        Some(false) => None,
     };
     if let Some((subject, reason)) = reason {
         audit.could_not_judge(kind, case.at(), subject, reason);
         return Ok(());
     }
-    let of = short(&repository);
+    let of = short(repository);
     let what = format!("{} is of commit {oid} of {of}, which is on no branch", told(case));
     let mut exception = case.exception(kind, what);
-    exception.key = super::tie(&exception.key.to_string(), &oid);
+    exception.key = super::tie(&exception.key.to_string(), oid);
     exception.missing.push(format!("a branch of {of} that ever pointed to commit {oid}, or to one that it is behind"));
     audit.add(exception);
     Ok(())

@@ -138,8 +138,8 @@ fn in_freeze(audit: &mut Audit<'_>, freezes: &[Freeze], case: &Case) {
 
 /// A deployment as sentences have it.
 pub(super) fn told(case: &Case) -> String {
-    let class = case.deployment.class.map_or("attempt", Class::as_str);
-    format!("{class} {} of {}", case.deployment.id, short(&case.stream))
+    let word = if case.deployment.class == Some(Class::Rollback) { "rollback" } else { "deployment" };
+    format!("{word} {} of {}", case.deployment.id, short(&case.stream))
 }
 
 /// Who began it did so by hand, though others began by themselves, by a command, or from a pipeline.

@@ -41,16 +41,16 @@ pub(super) fn judge(audit: &mut Audit<'_>, case: &Case) -> Result<()> {
         if asked.iter().any(|asked| asked.image.as_ref().is_some_and(|asked| may_be(asked, image))) {
             continue;
         }
-        let what = format!("{} runs {}, which desired state did not ask for", told(case), image.identity());
+        let newest = asked.first().map_or_else(String::new, |asked| {
+            let image =
+                asked.image.as_ref().map_or_else(|| "no such image any more".to_owned(), RunningImage::identity);
+            format!(": commit {} asked for {image}", asked.commit)
+        });
+        let what = format!("{} runs {}, which desired state did not ask for{newest}", told(case), image.identity());
         let mut exception = case.exception(Kind::DeployedPastGit, what);
         exception.key = super::tie(&exception.key.to_string(), &image.identity());
         exception.missing.push(format!("a commit of desired state that asks for {}", image.identity()));
-        for Asked { commit, image, position } in asked {
-            let image = image.map_or_else(|| "no such image any more".to_owned(), |image| image.identity());
-            exception.missing.push(format!("commit {commit} asked for {image}"));
-            exception = exception.backed_by(position);
-        }
-        audit.add(exception);
+        audit.add(asked.iter().fold(exception, |exception, asked| exception.backed_by(asked.position)));
     }
     Ok(())
 }

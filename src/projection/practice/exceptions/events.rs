@@ -5,7 +5,7 @@ use rusqlite::{OptionalExtension, params};
 use super::super::super::{Event, Result, Snapshot, deployment, source};
 use super::super::fact::{Notable, is_by_tag};
 use super::super::fold::{FROM, INTO};
-use super::{Audit, Exception, Kind, short};
+use super::{Audit, Exception, Kind, counted, short};
 use crate::event::artifact::TagRepointed;
 use crate::event::{Data, Subject};
 
@@ -253,7 +253,8 @@ fn partial(audit: &mut Audit<'_>, event: &Event) -> Result<()> {
     let total = operation.resources_total.map_or(named.len(), |total| usize::try_from(total).unwrap_or(usize::MAX));
     let list = if named.is_empty() { String::new() } else { format!(": {}", named.join(", ")) };
     let more = if total > named.len() && !named.is_empty() { ", and more" } else { "" };
-    let what = format!("{total} resources of {} were synced, and the rest was not{list}{more}", short(event.stream()));
+    let (resources, of) = (counted(total, "resource"), short(event.stream()));
+    let what = format!("a sync of {of} named {resources} and left the rest as it was{list}{more}");
     let who = pseudonym(operation.initiated_by.as_ref()).or_else(|| actor(event));
     audit.add(Exception::by(Kind::PartialSync, event, what).done_by(who));
     Ok(())
@@ -323,7 +324,8 @@ fn late(audit: &mut Audit<'_>, event: &Event) -> Result<()> {
     audit.looked(Kind::LateEvent, event.at);
     let late = event.envelope.recorded_at.micros().saturating_sub(event.at) / 3_600_000_000;
     let event_type = event.data.event_type().map_or("an event", |event_type| event_type.as_str());
-    let what = format!("{event_type} of {} was recorded {late} hours after it happened", event.stream());
+    let (of, late) = (event.stream(), counted(usize::try_from(late).unwrap_or(usize::MAX), "hour"));
+    let what = format!("{event_type} of {of} was recorded {late} after it happened");
     audit.add(Exception::by(Kind::LateEvent, event, what).done_by(actor(event)));
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use rusqlite::params;
 
 use super::super::super::deployment::RunningImage;
-use super::super::super::{Result, artifact};
+use super::super::super::{Error, Result, artifact};
 use super::deployed::told;
 use super::{Audit, Case, Kind};
 
@@ -81,11 +81,7 @@ impl Builds {
             return Ok(*known);
         }
         let known = match audit.snapshot.id(name)? {
-            Some(id) => any_linked(
-                audit,
-                "SELECT artifact FROM deployed_artifact WHERE name = ?1 AND position < ?2 ORDER BY artifact DESC",
-                id,
-            )?,
+            Some(id) => any_linked(audit, id)?,
             None => false,
         };
         self.names.insert(name.to_owned(), known);
@@ -97,21 +93,38 @@ impl Builds {
         if let Some(known) = self.targets.get(&id) {
             return Ok(*known);
         }
-        let known = any_linked(
-            audit,
-            "SELECT DISTINCT image_list.image FROM deployment JOIN image_list ON image_list.images = deployment.images \
-             WHERE deployment.target = ?1 AND deployment.known_from < ?2 ORDER BY image_list.image DESC",
-            id,
-        )?;
+        let known = ran_linked(audit, id)?;
         self.targets.insert(id, known);
         Ok(known)
     }
 }
 
-/// Whether one of some artifacts is known to come from a commit.
-fn any_linked(audit: &Audit<'_>, sql: &str, of: i64) -> Result<bool> {
-    let mut statement = audit.snapshot.connection.prepare_cached(sql)?;
-    let mut rows = statement.query(params![of, audit.known()])?;
+/// Whether something that ever ran in a target is known to come from a commit.
+fn ran_linked(audit: &Audit<'_>, target: i64) -> Result<bool> {
+    let mut statement = audit.snapshot.connection.prepare_cached(
+        "SELECT DISTINCT name.text FROM deployment JOIN name ON name.id = deployment.images \
+         WHERE deployment.target = ?1 AND deployment.known_from < ?2",
+    )?;
+    let mut rows = statement.query(params![target, audit.known()])?;
+    while let Some(row) = rows.next()? {
+        let list: String = row.get(0)?;
+        let images: Vec<RunningImage> =
+            serde_json::from_str(&list).map_err(|error| Error::Damaged(format!("images: {error}")))?;
+        for image in &images {
+            if is_linked(audit, image)? {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
+}
+
+/// Whether something deployed under a name is known to come from a commit.
+fn any_linked(audit: &Audit<'_>, name: i64) -> Result<bool> {
+    let mut statement = audit.snapshot.connection.prepare_cached(
+        "SELECT artifact FROM deployed_artifact WHERE name = ?1 AND position < ?2 ORDER BY artifact DESC",
+    )?;
+    let mut rows = statement.query(params![name, audit.known()])?;
     while let Some(row) = rows.next()? {
         if !artifact::origins(audit.snapshot.connection, row.get(0)?, audit.known())?.is_empty() {
             return Ok(true);

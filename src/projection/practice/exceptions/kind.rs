@@ -44,6 +44,8 @@ kinds! {
         "forced pushes, but to branches that changes only come from"
     MergeUnreviewed "merge_unreviewed" false
         "merged changes that nobody but the author had approved"
+    StaleReview "stale_review" false
+        "merged changes of which others had approved an earlier commit only"
     MergeBypassed "merge_bypassed" false
         "merged changes that went past a rule of their branch"
     SelfApproval "self_approval" false

@@ -6,7 +6,7 @@ use super::super::super::{Event, Result, Snapshot, deployment, instant};
 use super::super::drift;
 use super::super::fact::Notable;
 use super::events::{actor, each_of, pseudonym};
-use super::{Audit, Exception, Kind, short};
+use super::{Audit, Exception, Kind, counted, short};
 use crate::event::Data;
 
 pub(super) fn find(audit: &mut Audit<'_>) -> Result<()> {
@@ -27,6 +27,11 @@ pub(super) fn find(audit: &mut Audit<'_>) -> Result<()> {
         stopped(audit)?;
     }
     Ok(())
+}
+
+/// How long something lasted.
+fn minutes(from: i64, to: i64) -> String {
+    counted(usize::try_from(to.saturating_sub(from) / 60_000_000).unwrap_or(0), "minute")
 }
 
 fn drifts(audit: &mut Audit<'_>) -> Result<()> {
@@ -57,8 +62,7 @@ fn drifts(audit: &mut Audit<'_>) -> Result<()> {
         let episode = drift::episode(snapshot, audit.basis, &opened)?;
         let end = match (episode.closed_at, episode.end) {
             (Some(closed), Some(end)) => {
-                let minutes = closed.micros().saturating_sub(at) / 60_000_000;
-                format!("it ended after {minutes} minutes by {end}")
+                format!("it ended after {} by {end}", minutes(at, closed.micros()))
             }
             _ => "it lasts".to_owned(),
         };
@@ -90,10 +94,8 @@ fn guard_off(audit: &mut Audit<'_>, event: &Event) -> Result<()> {
     }
     audit.looked(Kind::GuardOff, event.at);
     let value = |value: &Option<String>| value.clone().unwrap_or_else(|| "absent".to_owned());
-    let end = on.map_or_else(
-        || "it still is".to_owned(),
-        |(at, _)| format!("it was put back after {} minutes", at.saturating_sub(event.at) / 60_000_000),
-    );
+    let end = on
+        .map_or_else(|| "it still is".to_owned(), |(at, _)| format!("it was put back after {}", minutes(event.at, at)));
     let by = if change.command.is_some() { ", by a command" } else { "" };
     let what = format!(
         "guard {} of {} was changed from {} to {}{by}; {end}",
@@ -110,7 +112,8 @@ fn guard_off(audit: &mut Audit<'_>, event: &Event) -> Result<()> {
     Ok(())
 }
 
-/// Applications of another uid than the one that was known under their name before.
+/// Applications of another uid than the one that was known under their name before: since each was first seen, as later
+/// sightings are kept or not by the order in which they came.
 fn recreated(audit: &mut Audit<'_>) -> Result<()> {
     let (from, to) = audit.window();
     let snapshot: &Snapshot<'_> = audit.snapshot;
@@ -118,7 +121,10 @@ fn recreated(audit: &mut Audit<'_>) -> Result<()> {
         "SELECT this.at, this.key, this.position, stream.text, application.text, uid.text, \
            (SELECT position FROM application_fact AS old WHERE old.stream = this.stream \
              AND old.application = this.application AND old.uid <> this.uid AND old.position < ?3 \
-             AND (old.at, old.key) < (this.at, this.key) ORDER BY old.at DESC, old.key DESC LIMIT 1) \
+             AND (old.at, old.key) < (this.at, this.key) \
+             AND NOT EXISTS (SELECT 1 FROM application_fact AS same WHERE same.stream = old.stream \
+               AND same.application = old.application AND same.uid = old.uid AND same.position < ?3 \
+               AND (same.at, same.key) < (old.at, old.key)) ORDER BY old.at DESC, old.key DESC LIMIT 1) \
          FROM application_fact AS this JOIN name AS stream ON stream.id = this.stream \
          JOIN name AS application ON application.id = this.application JOIN name AS uid ON uid.id = this.uid \
          WHERE this.at >= ?1 AND this.at < ?2 AND this.position < ?3 \

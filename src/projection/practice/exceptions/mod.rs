@@ -170,10 +170,10 @@ pub fn exceptions(
         examined: Vec::new(),
         not_judged: BTreeMap::new(),
     };
-    events::find(&mut audit)?;
-    review::find(&mut audit)?;
-    lasting::find(&mut audit)?;
-    deployed::find(&mut audit)?;
+    for find in [events::find, review::find, lasting::find, deployed::find] {
+        find(&mut audit)?;
+        audit.settle();
+    }
     Ok(audit.page())
 }
 
@@ -273,15 +273,23 @@ impl Audit<'_> {
         }
     }
 
+    /// Once there is enough for a page, what is later than its end need not be looked at.
+    fn settle(&mut self) {
+        self.found.sort_by_key(Exception::place);
+        if let Some(first_of_next) = self.found.get(self.limit) {
+            self.horizon = self.horizon.min(first_of_next.at.micros().saturating_add(1));
+        }
+        let horizon = self.horizon;
+        self.found.retain(|found| found.at.micros() < horizon);
+    }
+
     /// The text of a number.
     fn text(&self, id: i64) -> Result<String> {
         self.snapshot.text(id)
     }
 
-    /// What was found before the horizon.
+    /// What was found, once it is settled.
     fn page(mut self) -> Page {
-        self.found.retain(|found| found.at.micros() < self.horizon);
-        self.found.sort_by_key(Exception::place);
         let full = self.found.len() > self.limit;
         self.found.truncate(self.limit);
         let next = match self.found.last().filter(|_| full) {
@@ -307,6 +315,11 @@ impl Audit<'_> {
         });
         Page { looked_at: looked_at.collect(), exceptions: self.found, next }
     }
+}
+
+/// A number of things, as sentences have it.
+fn counted(n: usize, thing: &str) -> String {
+    if n == 1 { format!("1 {thing}") } else { format!("{n} {thing}s") }
 }
 
 /// A repository as sentences have it.

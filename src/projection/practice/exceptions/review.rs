@@ -4,7 +4,7 @@ use rusqlite::{OptionalExtension, params};
 
 use super::super::super::{Event, Result, instant, source};
 use super::super::fact::Notable;
-use super::events::{each, each_of, pseudonym};
+use super::events::{each_of, pseudonym};
 use super::{Audit, Exception, Kind, short};
 use crate::event::Data;
 use crate::event::change::ChangeReviewed;
@@ -12,7 +12,10 @@ use crate::event::promotion::PromotionApproved;
 use source::Change;
 
 pub(super) fn find(audit: &mut Audit<'_>) -> Result<()> {
-    each(audit, Kind::MergeUnreviewed, Notable::Merge, merged)?;
+    if audit.asks(Kind::MergeUnreviewed) || audit.asks(Kind::StaleReview) {
+        let window = audit.window();
+        each_of(audit, Notable::Merge, window, merged)?;
+    }
     if audit.asks(Kind::SelfApproval) || audit.asks(Kind::LateApproval) {
         let window = audit.window();
         each_of(audit, Notable::Approval, window, |audit, event| match &event.data {
@@ -69,6 +72,10 @@ fn merged(audit: &mut Audit<'_>, event: &Event) -> Result<()> {
     }
     audit.looked(Kind::MergeUnreviewed, event.at);
     if change.was_reviewed(change.merged_at) {
+        stale(audit, event, &change);
+        return Ok(());
+    }
+    if !audit.asks(Kind::MergeUnreviewed) {
         return Ok(());
     }
     if let Some((subject, reason)) = without_source(audit, &change)? {
@@ -85,6 +92,28 @@ fn merged(audit: &mut Audit<'_>, event: &Event) -> Result<()> {
     }
     audit.add(exception);
     Ok(())
+}
+
+/// What was merged is not what others had approved. Where it is not known which commit one approved, that one counts.
+fn stale(audit: &mut Audit<'_>, event: &Event, change: &Change) {
+    if !audit.asks(Kind::StaleReview) {
+        return;
+    }
+    audit.looked(Kind::StaleReview, event.at);
+    let mut counting = change.approvals.iter().filter(|approval| approval.counts(change.merged_at));
+    if counting.any(|approval| approval.of_head != Some(false)) {
+        return;
+    }
+    let what = format!(
+        "change {} of {} was merged with commits that came after its approval",
+        change.change,
+        short(&change.repository)
+    );
+    let who = change.merged_by.clone().or_else(|| change.author.clone());
+    let mut exception = Exception::by(Kind::StaleReview, event, what).done_by(who);
+    exception.missing.push(format!("an approval of the head that was merged, of change {}", change.change));
+    let approvals = change.approvals.iter().filter(|approval| approval.counts(change.merged_at));
+    audit.add(approvals.fold(exception, |exception, approval| exception.backed_by(approval.position)));
 }
 
 fn change_of(audit: &Audit<'_>, repository: &str, change: &str) -> Result<Option<Change>> {
