@@ -246,13 +246,23 @@ pub(super) fn commit(walk: &Walk<'_, '_>, oid: &str) -> Result<Commit> {
         checks_total: checks_total.unsigned_abs(),
         position: best.map(|fact| fact.position.unsigned_abs()),
     };
-    if let Some(position) = commit.position
-        && let Data::CommitRecorded(it) = &walk.snapshot.event(position)?.data
-    {
-        commit.author = pseudonym(Some(&it.author));
-        commit.authored_at = it.authored_at;
-        commit.committed_at = it.committed_at;
-        commit.message = walk.snapshot.private(it.message.as_ref())?;
+    // Of desired state there is often nothing but what it asked for.
+    commit.position = commit.position.or_else(|| walk.asked.get(oid).map(|position| position.unsigned_abs()));
+    let Some(position) = commit.position else { return Ok(commit) };
+    let event = walk.snapshot.event(position)?;
+    match &event.data {
+        Data::CommitRecorded(it) => {
+            commit.author = pseudonym(Some(&it.author));
+            commit.authored_at = it.authored_at;
+            commit.committed_at = it.committed_at;
+            commit.message = walk.snapshot.private(it.message.as_ref())?;
+        }
+        Data::ManifestCommitted(it) => {
+            commit.author = pseudonym(it.author.as_ref());
+            commit.committed_at = Some(instant(event.at));
+            commit.message = walk.snapshot.private(it.reason.as_ref())?;
+        }
+        _ => {}
     }
     Ok(commit)
 }

@@ -26,6 +26,8 @@ pub(super) struct Walk<'a, 's> {
     pub(super) things: BTreeSet<Thing>,
     /// Commits that are desired state.
     pub(super) desired: BTreeSet<String>,
+    /// The first event that told of each of those.
+    pub(super) asked: BTreeMap<String, i64>,
     /// Artifacts that are there only because they are platforms or indexes of others.
     pub(super) beside: BTreeSet<Thing>,
     /// Commits of which no build or deployment was found, nor of any that contains them.
@@ -46,6 +48,7 @@ impl<'a, 's> Walk<'a, 's> {
             known: basis.known(),
             things: BTreeSet::new(),
             desired: BTreeSet::new(),
+            asked: BTreeMap::new(),
             beside: BTreeSet::new(),
             unused: Vec::new(),
             links: BTreeMap::new(),
@@ -268,10 +271,11 @@ impl<'a, 's> Walk<'a, 's> {
                 continue;
             };
             let thing = Thing::Deployment(target.environment.clone(), target.service.clone(), deployment.id.clone());
-            if let Some(Origin { revision, .. }) = deployment.manifest.as_ref().filter(|it| is_commit(&it.revision)) {
-                self.desired.insert(revision.clone());
-                self.lead_to(place.rollout, Thing::Commit(revision.clone()), How::DesiredState);
-                self.changes_of(revision)?;
+            if let Some(origin) = deployment.manifest.as_ref().filter(|it| is_commit(&it.revision)) {
+                self.desired.insert(origin.revision.clone());
+                self.lead_to(place.rollout, Thing::Commit(origin.revision.clone()), How::DesiredState);
+                self.told_of(origin)?;
+                self.changes_of(&origin.revision)?;
             }
             for (from, how) in self.to_rollouts.remove(&place.rollout).unwrap_or_default() {
                 self.link(from, thing.clone(), how, place.position);

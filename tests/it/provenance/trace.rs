@@ -102,7 +102,9 @@ async fn what_belongs_to_each_thing_is_told_with_it() {
     let feature = trace(&served, &oid("feature")).await;
     let commit = feature.commits.iter().find(|commit| commit.commit == oid("feature")).unwrap();
     assert_eq!((commit.message.as_deref(), commit.checks[0].name.as_str()), (Some("Mend the cart"), "ci / lint"));
-    assert_eq!(missing(&answer), set([format!("record commit:{}", oid("wanted"))]));
+    assert_eq!(missing(&answer), set([]));
+    let wanted = answer.commits.iter().find(|commit| commit.commit == oid("wanted")).unwrap();
+    assert_eq!((wanted.committed_at, wanted.position.is_some()), (instant(8), true), "what it asked for was recorded");
     served.finish().await;
 }
 
