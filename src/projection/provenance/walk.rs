@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::params;
 
-use super::super::deployment::{self, By, Deployment, Origin, Place, Target};
+use super::super::deployment::{self, By, Deployment, Place, Target};
 use super::super::{Basis, Result, Snapshot, source};
 use super::thing::{Thing, repository, stream};
 use super::{How, Link};
