@@ -2,7 +2,7 @@
 
 use rusqlite::params;
 
-use super::super::{Result, instant, source};
+use super::super::{Result, incident, instant, source};
 use super::thing::{commit_rows, repository, stream};
 use super::walk::{LIMIT, Walk};
 use crate::event::artifact::{ScanKind, ScanStatus};
@@ -197,6 +197,25 @@ pub struct Artifact {
     pub checks: Vec<Check>,
     /// It is shown as the index, or as a part, of another one.
     pub beside: bool,
+}
+
+/// An incident.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Incident {
+    /// Its id.
+    pub id: String,
+    /// Its title, unless it was erased.
+    pub title: Option<String>,
+    /// How bad it is, in the source's word.
+    pub severity: Option<String>,
+    /// When its effects began.
+    pub started_at: Option<Timestamp>,
+    /// When it ended for the last time; none while it lasts.
+    pub resolved_at: Option<Timestamp>,
+    /// The cause was not ours.
+    pub external: bool,
+    /// The last event that was said of it.
+    pub position: u64,
 }
 
 fn pseudonym(subject: Option<&Subject>) -> Option<Pseudonym> {
@@ -472,6 +491,31 @@ fn scans(walk: &Walk<'_, '_>, artifact: i64) -> Result<Vec<Scan>> {
         Ok(Scan { kind, status: word(ScanStatus::ALL, status, "a scan with status")?, ..scan })
     };
     rows.into_iter().map(with_words).collect()
+}
+
+pub(super) fn incident(walk: &Walk<'_, '_>, id: &str) -> Result<Option<Incident>> {
+    let Some(stream) = walk.snapshot.id(&format!("incident/{id}"))? else { return Ok(None) };
+    let Some(known) = incident::incident(walk.snapshot.connection, stream, walk.known)? else { return Ok(None) };
+    let opened = walk.rows(
+        "SELECT position FROM incident_fact WHERE incident = ?1 AND kind = 0 AND position < ?2 ORDER BY at, key",
+        [stream, walk.known],
+        |row| row.get::<_, i64>(0),
+    )?;
+    let mut title = None;
+    for position in opened {
+        if let Data::IncidentOpened(it) = &walk.snapshot.event(position.unsigned_abs())?.data {
+            title = walk.snapshot.private(it.title.as_ref())?.or(title);
+        }
+    }
+    Ok(Some(Incident {
+        id: id.to_owned(),
+        title,
+        severity: known.severity.map(|severity| walk.snapshot.text(severity)).transpose()?,
+        started_at: known.started_at.map(instant),
+        resolved_at: known.resolved_at.map(instant),
+        external: known.external,
+        position: known.position.unsigned_abs(),
+    }))
 }
 
 fn statements(walk: &Walk<'_, '_>, sql: &str, artifact: i64) -> Result<Vec<Attestation>> {

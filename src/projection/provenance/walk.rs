@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rusqlite::params;
 
 use super::super::deployment::{self, By, Deployment, Place, Target};
-use super::super::{Basis, Result, Snapshot, source};
+use super::super::{Basis, Result, Snapshot, dora, incident, source};
 use super::thing::{Thing, repository, stream};
 use super::{How, Link};
 use crate::event::GitOid;
@@ -73,6 +73,7 @@ impl<'a, 's> Walk<'a, 's> {
             Thing::Artifact(digest) => self.follow_artifact(digest),
             Thing::ImageTag(name, tag) => self.follow_image_tag(from, name, tag),
             Thing::Deployment(environment, service, id) => self.follow_deployment((environment, service, id)),
+            Thing::Incident(id) => self.follow_incident(id),
         }?;
         if !matches!(from, Thing::Deployment(..)) {
             self.things.insert(from.clone());
@@ -229,8 +230,19 @@ impl<'a, 's> Walk<'a, 's> {
         Ok(())
     }
 
+    fn follow_incident(&mut self, id: &str) -> Result<()> {
+        let connection = self.snapshot.connection;
+        let Some(stream) = self.snapshot.id(&format!("incident/{id}"))? else { return Ok(()) };
+        let Some(found) = incident::incident(connection, stream, self.known)? else { return Ok(()) };
+        let causes = dora::causes(connection, &found, self.known)?;
+        causes.into_keys().try_for_each(|rollout| self.follow_rollout(rollout))
+    }
+
     fn follow_deployment(&mut self, name: (&str, &str, &str)) -> Result<()> {
-        let Some(rollout) = deployment::rollout_of(self.snapshot, name)? else { return Ok(()) };
+        deployment::rollout_of(self.snapshot, name)?.map_or(Ok(()), |rollout| self.follow_rollout(rollout))
+    }
+
+    fn follow_rollout(&mut self, rollout: i64) -> Result<()> {
         let Some((_, found)) = deployment::of_rollout(self.snapshot, self.basis, rollout)? else { return Ok(()) };
         let position = i64::try_from(found.position).unwrap_or(i64::MAX);
         let (at, key) = found.place();
@@ -279,6 +291,11 @@ impl<'a, 's> Walk<'a, 's> {
             }
             for (from, how) in self.to_rollouts.remove(&place.rollout).unwrap_or_default() {
                 self.link(from, thing.clone(), how, place.position);
+            }
+            for (incident, position) in dora::incidents_of(self.snapshot.connection, place.rollout, self.known)? {
+                let stream = self.snapshot.text(incident.id)?;
+                let id = stream.strip_prefix("incident/").unwrap_or(&stream);
+                self.link(thing.clone(), Thing::Incident(id.to_owned()), How::Cause, position);
             }
             found.push((target, deployment));
         }
