@@ -14,7 +14,7 @@ use crate::api::proto::v1::provenance_service_client::ProvenanceServiceClient;
 
 #[derive(Debug, Args)]
 pub(super) struct Trace {
-    /// A commit, a change (`host/path#42`), a run, a digest, a tag, `name:tag`, a version, a deployment
+    /// A commit, a change (`host/path#42`), a run, a digest, a tag, `name:tag`, a version, a deployment, an incident
     ///
     /// Ids of commits and digests may be cut off after 7 characters. A kind and a colon before it say what is meant where
     /// several things have the name: `tag:v1.4.0`, `version:v1.4.0`.
@@ -87,6 +87,8 @@ impl Tree<'_> {
         desired.into_iter().for_each(|commit| self.commit(commit));
         self.section("deployments", answer.deployments.is_empty());
         answer.deployments.iter().for_each(|deployment| self.deployment(deployment));
+        self.section("incidents", answer.incidents.is_empty());
+        answer.incidents.iter().for_each(|incident| self.incident(incident));
         self.section("not known", answer.missing.is_empty());
         answer.missing.iter().for_each(|missing| self.line(1, &missing.text));
         for total in &answer.totals {
@@ -182,6 +184,19 @@ impl Tree<'_> {
         }
         self.checks(&artifact.checks);
         self.comes_from("artifact", &artifact.digest);
+    }
+
+    fn incident(&mut self, incident: &pb::TracedIncident) {
+        let ended = if incident.resolved_at.is_some() {
+            format!("to {}", short(incident.resolved_at))
+        } else {
+            "lasts".to_owned()
+        };
+        let external = if incident.external { "not ours" } else { "" };
+        let severity = incident.severity.clone().unwrap_or_default();
+        let head = [incident.id.clone(), severity, external.to_owned(), short(incident.started_at), ended];
+        self.line(1, &format!("{}{}", joined(head), first_line(incident.title.as_ref())));
+        self.comes_from("incident", &incident.id);
     }
 
     fn deployment(&mut self, traced: &pb::TracedDeployment) {

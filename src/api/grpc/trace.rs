@@ -42,6 +42,16 @@ fn trace_to_proto(snapshot: &Snapshot<'_>, basis: &Basis, trace: Trace) -> Query
             deployment: Some(wire::deployment_to_proto(snapshot, basis, deployment)?),
         });
     }
+    let incident = |it: provenance::Incident| pb::TracedIncident {
+        id: it.id,
+        title: it.title,
+        severity: it.severity,
+        started_at: it.started_at.map(Into::into),
+        resolved_at: it.resolved_at.map(Into::into),
+        external: it.external,
+        position: it.position,
+    };
+    answer.incidents = trace.incidents.into_iter().map(incident).collect();
     let missing = |it: provenance::Missing| pb::TraceMissing {
         of: Some(thing_to_proto(&it.of)),
         what: it.what.to_owned(),

@@ -25,6 +25,7 @@ pub use figures::{
 pub use fold::Dora;
 pub use gather::{Change, Delivery, Incident, LeadFrom, Material, Mended, Question, Selection, gather, select};
 pub use named::{commit_of, deployment_of};
+pub(super) use outcome::{causes, incidents_of};
 pub use sample::Reason;
 
 use super::About;

@@ -64,7 +64,7 @@ pub(super) fn verdict(connection: &Connection, of: &Deployed, known: i64) -> Res
 
 /// The rollouts that an incident is caused by, as far as was known, with the position of the event that says so. What is
 /// said to be unrelated later is not among them.
-pub(super) fn causes(connection: &Connection, incident: &Incident, known: i64) -> Result<BTreeMap<i64, i64>> {
+pub(in super::super) fn causes(connection: &Connection, incident: &Incident, known: i64) -> Result<BTreeMap<i64, i64>> {
     let mut causes = BTreeMap::new();
     for (causes_it, reference, position) in incident::links(connection, incident.id, known)? {
         for rollout in deployed::meant(connection, &reference, incident.started_at, known)? {
@@ -76,6 +76,25 @@ pub(super) fn causes(connection: &Connection, incident: &Incident, known: i64) -
         }
     }
     Ok(causes)
+}
+
+/// The incidents that name a rollout as their cause, as far as was known, with the position of the event that says so.
+pub(in super::super) fn incidents_of(
+    connection: &Connection,
+    rollout: i64,
+    known: i64,
+) -> Result<Vec<(Incident, i64)>> {
+    let Some(of) = deployed::of_rollout(connection, rollout, known)? else { return Ok(Vec::new()) };
+    let name = deployed::name_of(connection, rollout)?;
+    let stream = deployed::stream_of(connection, of.target)?;
+    let mut found = Vec::new();
+    for incident in incidents_naming(connection, rollout, &name, stream)? {
+        let Some(incident) = incident::incident(connection, incident, known)? else { continue };
+        if let Some(position) = causes(connection, &incident, known)?.get(&rollout) {
+            found.push((incident, *position));
+        }
+    }
+    Ok(found)
 }
 
 /// Incidents that may name a rollout: by its name at the source, by an event of it, or by its target alone.

@@ -2,7 +2,7 @@
 
 use rusqlite::params;
 
-use super::super::{Result, instant, source};
+use super::super::{Result, incident, instant, source};
 use super::thing::{commit_rows, repository, stream};
 use super::walk::{LIMIT, Walk};
 use crate::event::artifact::{ScanKind, ScanStatus};
@@ -199,6 +199,25 @@ pub struct Artifact {
     pub beside: bool,
 }
 
+/// An incident.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Incident {
+    /// Its id.
+    pub id: String,
+    /// Its title, unless it was erased.
+    pub title: Option<String>,
+    /// How bad it is, in the source's word.
+    pub severity: Option<String>,
+    /// When its effects began.
+    pub started_at: Option<Timestamp>,
+    /// When it ended for the last time; none while it lasts.
+    pub resolved_at: Option<Timestamp>,
+    /// The cause was not ours.
+    pub external: bool,
+    /// The last event that was said of it.
+    pub position: u64,
+}
+
 fn pseudonym(subject: Option<&Subject>) -> Option<Pseudonym> {
     subject.and_then(Subject::id).map(ToString::to_string)
 }
@@ -246,13 +265,23 @@ pub(super) fn commit(walk: &Walk<'_, '_>, oid: &str) -> Result<Commit> {
         checks_total: checks_total.unsigned_abs(),
         position: best.map(|fact| fact.position.unsigned_abs()),
     };
-    if let Some(position) = commit.position
-        && let Data::CommitRecorded(it) = &walk.snapshot.event(position)?.data
-    {
-        commit.author = pseudonym(Some(&it.author));
-        commit.authored_at = it.authored_at;
-        commit.committed_at = it.committed_at;
-        commit.message = walk.snapshot.private(it.message.as_ref())?;
+    // Of desired state there is often nothing but what it asked for.
+    commit.position = commit.position.or_else(|| walk.asked.get(oid).map(|position| position.unsigned_abs()));
+    let Some(position) = commit.position else { return Ok(commit) };
+    let event = walk.snapshot.event(position)?;
+    match &event.data {
+        Data::CommitRecorded(it) => {
+            commit.author = pseudonym(Some(&it.author));
+            commit.authored_at = it.authored_at;
+            commit.committed_at = it.committed_at;
+            commit.message = walk.snapshot.private(it.message.as_ref())?;
+        }
+        Data::ManifestCommitted(it) => {
+            commit.author = pseudonym(it.author.as_ref());
+            commit.committed_at = Some(instant(event.at));
+            commit.message = walk.snapshot.private(it.reason.as_ref())?;
+        }
+        _ => {}
     }
     Ok(commit)
 }
@@ -462,6 +491,31 @@ fn scans(walk: &Walk<'_, '_>, artifact: i64) -> Result<Vec<Scan>> {
         Ok(Scan { kind, status: word(ScanStatus::ALL, status, "a scan with status")?, ..scan })
     };
     rows.into_iter().map(with_words).collect()
+}
+
+pub(super) fn incident(walk: &Walk<'_, '_>, id: &str) -> Result<Option<Incident>> {
+    let Some(stream) = walk.snapshot.id(&format!("incident/{id}"))? else { return Ok(None) };
+    let Some(known) = incident::incident(walk.snapshot.connection, stream, walk.known)? else { return Ok(None) };
+    let opened = walk.rows(
+        "SELECT position FROM incident_fact WHERE incident = ?1 AND kind = 0 AND position < ?2 ORDER BY at, key",
+        [stream, walk.known],
+        |row| row.get::<_, i64>(0),
+    )?;
+    let mut title = None;
+    for position in opened {
+        if let Data::IncidentOpened(it) = &walk.snapshot.event(position.unsigned_abs())?.data {
+            title = walk.snapshot.private(it.title.as_ref())?.or(title);
+        }
+    }
+    Ok(Some(Incident {
+        id: id.to_owned(),
+        title,
+        severity: known.severity.map(|severity| walk.snapshot.text(severity)).transpose()?,
+        started_at: known.started_at.map(instant),
+        resolved_at: known.resolved_at.map(instant),
+        external: known.external,
+        position: known.position.unsigned_abs(),
+    }))
 }
 
 fn statements(walk: &Walk<'_, '_>, sql: &str, artifact: i64) -> Result<Vec<Attestation>> {

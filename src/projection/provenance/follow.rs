@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::deployment::{self, By, Place, RunningImage};
+use super::super::deployment::{self, By, Origin, Place, RunningImage};
 use super::super::{Error, Result, artifact};
 use super::How;
 use super::thing::{Thing, commit_rows, repository, stream};
 use super::walk::{LIMIT, Walk};
 use crate::event::Data;
+use crate::event::target::ManifestCommitted;
 
 /// Most commits that are looked at for one that contains another and was built.
 const DESCENDANTS_MAX: usize = 1000;
@@ -231,6 +232,7 @@ impl Walk<'_, '_> {
     pub(super) fn asked_images(&mut self, commit: &Thing, position: i64) -> Result<()> {
         let event = self.snapshot.event(position.unsigned_abs())?;
         let Data::ManifestCommitted(it) = &event.data else { return Ok(()) };
+        self.asks(it, position);
         for image in it.images.iter().flatten().filter_map(|edit| edit.after.as_ref()) {
             if let Some((artifact, _)) = self.artifact_of(&RunningImage::from(image), event.at)? {
                 let digest = self.digest(artifact)?;
@@ -334,10 +336,37 @@ impl Walk<'_, '_> {
             {
                 continue;
             }
-            let oid = it.commit.to_string();
-            self.desired.insert(oid.clone());
-            self.link(from.clone(), Thing::Commit(oid), How::AskedFor, position);
+            self.asks(it, position);
+            self.link(from.clone(), Thing::Commit(it.commit.to_string()), How::AskedFor, position);
         }
         Ok(())
+    }
+
+    /// Looks for the event that told of a commit of desired state.
+    pub(super) fn told_of(&mut self, origin: &Origin) -> Result<()> {
+        let Some(of) = self.snapshot.id(&format!("{}@{}", origin.repository, origin.revision))? else { return Ok(()) };
+        let first: Vec<i64> = self.rows(
+            "SELECT position FROM manifest_commit WHERE manifest = ?1 AND position < ?2 ORDER BY position LIMIT 1",
+            [of, self.known],
+            |row| row.get(0),
+        )?;
+        for position in first {
+            if let Data::ManifestCommitted(it) = &self.snapshot.event(position.unsigned_abs())?.data {
+                self.asks(it, position);
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps what an event says of a commit of desired state.
+    fn asks(&mut self, it: &ManifestCommitted, position: i64) {
+        let oid = it.commit.to_string();
+        self.desired.insert(oid.clone());
+        let first = self.asked.entry(oid.clone()).or_insert(position);
+        *first = position.min(*first);
+        if let Some(change) = &it.change {
+            let change = Thing::Change(repository(it.repository.as_str()), change.clone());
+            self.link(change, Thing::Commit(oid), How::Merged, position);
+        }
     }
 }

@@ -9,17 +9,17 @@ mod missing;
 mod thing;
 mod walk;
 
-pub use detail::{Artifact, Attestation, Build, Change, Check, Commit, Review, Scan};
+pub use detail::{Artifact, Attestation, Build, Change, Check, Commit, Incident, Review, Scan};
 pub use missing::Missing;
 pub use thing::{Thing, find};
 
 use super::deployment::{Deployment, Target};
 use super::source::{self, Role};
-use super::{About, Basis, Result, Snapshot, artifact, deployment};
+use super::{About, Basis, Result, Snapshot, artifact, deployment, incident};
 use walk::{SHOWN_MAX, Walk};
 
 /// The projections whose tables it reads.
-pub const NEEDS: &[&About] = &[&source::ABOUT, &artifact::ABOUT, &deployment::ABOUT];
+pub const NEEDS: &[&About] = &[&source::ABOUT, &artifact::ABOUT, &deployment::ABOUT, &incident::ABOUT];
 
 /// How it is known that one thing leads to another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -60,6 +60,8 @@ pub enum How {
     Image,
     /// The deployer itself names the commit.
     Deployer,
+    /// An incident names a deployment as its cause.
+    Cause,
 }
 
 impl How {
@@ -85,6 +87,7 @@ impl How {
             Self::DesiredState => "desired_state",
             Self::Image => "image",
             Self::Deployer => "deployer",
+            Self::Cause => "cause",
         }
     }
 
@@ -137,6 +140,8 @@ pub struct Trace {
     pub artifacts: Vec<Artifact>,
     /// Deployments with their targets, newest first.
     pub deployments: Vec<(Target, Deployment)>,
+    /// Incidents that name one of these deployments as their cause, by id.
+    pub incidents: Vec<Incident>,
     /// What leads to what.
     pub links: Vec<Link>,
     /// What one would expect to be known, and is not.
@@ -158,6 +163,7 @@ pub fn trace(snapshot: &Snapshot<'_>, basis: &Basis, name: &str) -> Result<Trace
     let (deployments, n_deployments) = walk.deployments()?;
     let mut totals = Vec::new();
     let (mut commits, mut changes, mut artifacts) = (Vec::new(), Vec::new(), Vec::new());
+    let mut incidents = Vec::new();
     let mut n_shown = std::collections::BTreeMap::<&str, usize>::new();
     for thing in &walk.things {
         let n = n_shown.entry(thing.kind()).or_default();
@@ -170,6 +176,7 @@ pub fn trace(snapshot: &Snapshot<'_>, basis: &Basis, name: &str) -> Result<Trace
             Thing::Commit(oid) => commits.push(detail::commit(&walk, oid)?),
             Thing::Change(place, change) => changes.push(detail::change(&walk, place, change)?),
             Thing::Artifact(digest) => artifacts.push(detail::artifact(&walk, digest)?),
+            Thing::Incident(id) => incidents.extend(detail::incident(&walk, id)?),
             Thing::Run(..) | Thing::Tag(..) | Thing::Version(_) | Thing::ImageTag(..) | Thing::Deployment(..) => {}
         }
     }
@@ -180,7 +187,8 @@ pub fn trace(snapshot: &Snapshot<'_>, basis: &Basis, name: &str) -> Result<Trace
         }
     }
     let links = walk.links();
-    let mut trace = Trace { things, commits, changes, artifacts, deployments, links, missing: Vec::new(), totals };
+    let mut trace =
+        Trace { things, commits, changes, artifacts, deployments, incidents, links, missing: Vec::new(), totals };
     trace.missing = missing::missing(&walk, &trace);
     Ok(trace)
 }

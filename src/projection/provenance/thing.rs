@@ -2,7 +2,7 @@
 
 use rusqlite::{OptionalExtension, Params, params};
 
-use super::super::{Basis, Error, Result, Snapshot};
+use super::super::{Basis, Error, Result, Snapshot, incident};
 use crate::event::Digest;
 
 /// Fewest characters of a commit's id or a digest that are looked for.
@@ -30,10 +30,12 @@ pub enum Thing {
     ImageTag(String, String),
     /// A deployment: environment, service, and its id.
     Deployment(String, String, String),
+    /// An incident, by its id.
+    Incident(String),
 }
 
 /// The words for the kinds; a name may begin with one and a colon, to say which is meant.
-const KINDS: [&str; 8] = ["commit", "change", "run", "tag", "version", "artifact", "image", "deployment"];
+const KINDS: [&str; 9] = ["commit", "change", "run", "tag", "version", "artifact", "image", "incident", "deployment"];
 
 impl Thing {
     /// The word for what it is.
@@ -48,6 +50,7 @@ impl Thing {
             Self::Artifact(_) => "artifact",
             Self::ImageTag(..) => "image",
             Self::Deployment(..) => "deployment",
+            Self::Incident(_) => "incident",
         }
     }
 
@@ -55,7 +58,7 @@ impl Thing {
     #[must_use]
     pub fn id(&self) -> String {
         match self {
-            Self::Commit(id) | Self::Version(id) | Self::Artifact(id) => id.clone(),
+            Self::Commit(id) | Self::Version(id) | Self::Artifact(id) | Self::Incident(id) => id.clone(),
             Self::Change(repository, change) => format!("{repository}#{change}"),
             Self::Run(repository, run) if repository.is_empty() => run.clone(),
             Self::Run(repository, run) => format!("{repository}/runs/{run}"),
@@ -83,7 +86,7 @@ pub(super) fn repository(stream: &str) -> String {
 }
 
 /// Everything that a name is the name of, sorted: ids of commits and digests in full or from 7 characters on,
-/// `host/path#42`, `host/path!42`, ids of runs, `name:tag` of a registry, tags in Git, versions, ids of deployments. A name
+/// `host/path#42`, `host/path!42`, ids of runs, `name:tag` of a registry, tags in Git, versions, ids of incidents and deployments. A name
 /// may say which it means: `tag:v1`. Deployments are looked for last, where nothing else has the name.
 ///
 /// # Errors
@@ -107,6 +110,7 @@ pub fn find(snapshot: &Snapshot<'_>, basis: &Basis, name: &str) -> Result<Vec<Th
             "version" => finder.versions(name),
             "artifact" => finder.artifacts(name),
             "image" => finder.image_tags(name),
+            "incident" => finder.incidents(name),
             _ => finder.deployments(name),
         }?;
     }
@@ -297,6 +301,15 @@ impl Finder<'_, '_> {
         runs_or_was_asked_for(self.snapshot, id, self.known)
     }
 
+    fn incidents(&mut self, name: &str) -> Result<()> {
+        let id = name.strip_prefix("incident/").unwrap_or(name);
+        let Some(stream) = self.id(&format!("incident/{id}"))? else { return Ok(()) };
+        if incident::incident(self.snapshot.connection, stream, self.known)?.is_some() {
+            self.found.push(Thing::Incident(id.to_owned()));
+        }
+        Ok(())
+    }
+
     fn deployments(&mut self, name: &str) -> Result<()> {
         let found = super::super::deployment::named(self.snapshot, self.known, name)?;
         let things = found.into_iter().take(usize::try_from(CANDIDATES_MAX).unwrap_or(usize::MAX));
@@ -402,6 +415,7 @@ mod tests {
             (Thing::Artifact(own("sha256:00")), "artifact:sha256:00"),
             (Thing::ImageTag(own("h/p"), own("v1")), "image:h/p:v1"),
             (Thing::Deployment(own("production"), own("app"), own("d1")), "deployment:production/app/d1"),
+            (Thing::Incident(own("7")), "incident:7"),
         ];
         for (thing, name) in named {
             assert_eq!(thing.to_string(), name);

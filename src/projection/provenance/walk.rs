@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::params;
 
-use super::super::deployment::{self, By, Deployment, Origin, Place, Target};
-use super::super::{Basis, Result, Snapshot, source};
+use super::super::deployment::{self, By, Deployment, Place, Target};
+use super::super::{Basis, Result, Snapshot, dora, incident, source};
 use super::thing::{Thing, repository, stream};
 use super::{How, Link};
 use crate::event::GitOid;
@@ -26,6 +26,8 @@ pub(super) struct Walk<'a, 's> {
     pub(super) things: BTreeSet<Thing>,
     /// Commits that are desired state.
     pub(super) desired: BTreeSet<String>,
+    /// The first event that told of each of those.
+    pub(super) asked: BTreeMap<String, i64>,
     /// Artifacts that are there only because they are platforms or indexes of others.
     pub(super) beside: BTreeSet<Thing>,
     /// Commits of which no build or deployment was found, nor of any that contains them.
@@ -46,6 +48,7 @@ impl<'a, 's> Walk<'a, 's> {
             known: basis.known(),
             things: BTreeSet::new(),
             desired: BTreeSet::new(),
+            asked: BTreeMap::new(),
             beside: BTreeSet::new(),
             unused: Vec::new(),
             links: BTreeMap::new(),
@@ -70,6 +73,7 @@ impl<'a, 's> Walk<'a, 's> {
             Thing::Artifact(digest) => self.follow_artifact(digest),
             Thing::ImageTag(name, tag) => self.follow_image_tag(from, name, tag),
             Thing::Deployment(environment, service, id) => self.follow_deployment((environment, service, id)),
+            Thing::Incident(id) => self.follow_incident(id),
         }?;
         if !matches!(from, Thing::Deployment(..)) {
             self.things.insert(from.clone());
@@ -226,8 +230,19 @@ impl<'a, 's> Walk<'a, 's> {
         Ok(())
     }
 
+    fn follow_incident(&mut self, id: &str) -> Result<()> {
+        let connection = self.snapshot.connection;
+        let Some(stream) = self.snapshot.id(&format!("incident/{id}"))? else { return Ok(()) };
+        let Some(found) = incident::incident(connection, stream, self.known)? else { return Ok(()) };
+        let causes = dora::causes(connection, &found, self.known)?;
+        causes.into_keys().try_for_each(|rollout| self.follow_rollout(rollout))
+    }
+
     fn follow_deployment(&mut self, name: (&str, &str, &str)) -> Result<()> {
-        let Some(rollout) = deployment::rollout_of(self.snapshot, name)? else { return Ok(()) };
+        deployment::rollout_of(self.snapshot, name)?.map_or(Ok(()), |rollout| self.follow_rollout(rollout))
+    }
+
+    fn follow_rollout(&mut self, rollout: i64) -> Result<()> {
         let Some((_, found)) = deployment::of_rollout(self.snapshot, self.basis, rollout)? else { return Ok(()) };
         let position = i64::try_from(found.position).unwrap_or(i64::MAX);
         let (at, key) = found.place();
@@ -268,13 +283,19 @@ impl<'a, 's> Walk<'a, 's> {
                 continue;
             };
             let thing = Thing::Deployment(target.environment.clone(), target.service.clone(), deployment.id.clone());
-            if let Some(Origin { revision, .. }) = deployment.manifest.as_ref().filter(|it| is_commit(&it.revision)) {
-                self.desired.insert(revision.clone());
-                self.lead_to(place.rollout, Thing::Commit(revision.clone()), How::DesiredState);
-                self.changes_of(revision)?;
+            if let Some(origin) = deployment.manifest.as_ref().filter(|it| is_commit(&it.revision)) {
+                self.desired.insert(origin.revision.clone());
+                self.lead_to(place.rollout, Thing::Commit(origin.revision.clone()), How::DesiredState);
+                self.told_of(origin)?;
+                self.changes_of(&origin.revision)?;
             }
             for (from, how) in self.to_rollouts.remove(&place.rollout).unwrap_or_default() {
                 self.link(from, thing.clone(), how, place.position);
+            }
+            for (incident, position) in dora::incidents_of(self.snapshot.connection, place.rollout, self.known)? {
+                let stream = self.snapshot.text(incident.id)?;
+                let id = stream.strip_prefix("incident/").unwrap_or(&stream);
+                self.link(thing.clone(), Thing::Incident(id.to_owned()), How::Cause, position);
             }
             found.push((target, deployment));
         }

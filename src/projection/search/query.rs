@@ -10,7 +10,7 @@ use super::words::Question;
 use crate::event::{SealedId, Timestamp};
 
 /// Most places that are looked at for one page: a page that restricts much may hold little, and says where to go on.
-const LOOKED_AT_MAX: usize = 20_000;
+const LOOKED_AT_MAX: usize = 10_000;
 
 /// Most names that an answer has.
 const NAMES_MAX: usize = 50;

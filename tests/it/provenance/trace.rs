@@ -102,7 +102,9 @@ async fn what_belongs_to_each_thing_is_told_with_it() {
     let feature = trace(&served, &oid("feature")).await;
     let commit = feature.commits.iter().find(|commit| commit.commit == oid("feature")).unwrap();
     assert_eq!((commit.message.as_deref(), commit.checks[0].name.as_str()), (Some("Mend the cart"), "ci / lint"));
-    assert_eq!(missing(&answer), set([format!("record commit:{}", oid("wanted"))]));
+    assert_eq!(missing(&answer), set([]));
+    let wanted = answer.commits.iter().find(|commit| commit.commit == oid("wanted")).unwrap();
+    assert_eq!((wanted.committed_at, wanted.position.is_some()), (instant(8), true), "what it asked for was recorded");
     served.finish().await;
 }
 
@@ -305,5 +307,25 @@ async fn a_commit_in_two_repositories_is_one_commit() {
     let answer = trace(&served, &oid("a")).await;
     assert_eq!(answer.commits[0].repositories, ["example.com/app", "example.com/fork"]);
     assert!(trace(&served, &oid("b")).await.commits[0].desired_state);
+    served.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_incident_leads_to_the_deployment_that_caused_it_and_to_the_change() {
+    let mut story = shipped();
+    story.incident("7", 10, &json!({"severity": "P1", "title": "The cart is empty"}));
+    story.linked("7", "caused_by", "d1", 11).resolved("7", 12);
+    story.incident("8", 10, &json!({"caused_by": [{"deployment": "d1"}]})).linked("8", "unrelated", "d1", 11);
+    let served = told(&story).await;
+    let down = trace(&served, &oid("feature")).await;
+    assert_eq!(down.incidents.len(), 1, "what was found to be unrelated is not told: {:#?}", down.incidents);
+    let incident = &down.incidents[0];
+    assert_eq!((incident.id.as_str(), incident.severity.as_deref()), ("7", Some("P1")));
+    assert_eq!((incident.title.as_deref(), incident.resolved_at), (Some("The cart is empty"), instant(12)));
+    for thing in ["incident/7", "incident:7"] {
+        let up = trace(&served, thing).await;
+        assert!(links(&up).contains("deployment:production/app/d1 -cause-> incident:7"), "{:#?}", links(&up));
+        assert!(shown(&up).contains("change:example.com/app#42"), "{thing}");
+    }
     served.finish().await;
 }

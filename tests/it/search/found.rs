@@ -40,7 +40,7 @@ async fn texts_are_found_by_words_phrases_and_beginnings_newest_first() {
         ("\"cart the\"", 0),
         ("emp*", 1),
         ("\"cart is emp\"*", 1),
-        ("fusse", 1),
+        ("fuße", 1),
         ("GROSSE", 0),
         ("große füße", 1),
         ("type:incident.* cart", 1),
