@@ -240,7 +240,7 @@ impl Answers {
     }
 
     fn figures(&mut self, of: &str, material: &Material, window: &Range<i64>) {
-        let figures = dora::figures(material, window, Tz::UTC, &|_| true);
+        let figures = dora::figures(material, window, Tz::UTC);
         self.say_figures(of, window, &dora(&figures));
     }
 
@@ -281,9 +281,9 @@ impl Answers {
 /// The figures of production, and of each of its targets.
 pub fn production(snapshot: &Snapshot<'_>, basis: &Basis, window: &Range<i64>) -> Result<(Dora, Vec<Dora>)> {
     let material = gathered(snapshot, basis, &Selection::default(), window)?;
-    let figures = |chosen: &dyn Fn(usize) -> bool| dora(&dora::figures(&material, window, Tz::UTC, chosen));
-    let parts = (0..material.targets.len()).map(|n| figures(&|target| target == n)).collect();
-    Ok((figures(&|_| true), parts))
+    let figures = |material: &Material| dora(&dora::figures(material, window, Tz::UTC));
+    let parts = material.split(|target| (target.environment.clone(), target.service.clone()));
+    Ok((figures(&material), parts.values().map(figures).collect()))
 }
 
 /// The stream of a target.
