@@ -75,9 +75,12 @@ pub(in super::super) fn of_rollout(
         " FROM deployment WHERE rollout = ?1 AND known_from < ?2 AND known_to >= ?2 ORDER BY known_to LIMIT 1"
     ))?;
     let Some(row) = statement.query_row([rollout, basis.known()], Row::read).optional()? else { return Ok(None) };
-    let mut statement =
-        snapshot.connection.prepare_cached("SELECT id, environment, service, since FROM target WHERE id = ?1")?;
-    let target = statement.query_row([row.target], read_target)?;
+    let mut statement = snapshot.connection.prepare_cached(
+        "SELECT id, environment, service, \
+           (SELECT min(at) FROM target_sight WHERE target_sight.target = target.id AND target_sight.position < ?2) \
+         FROM target WHERE id = ?1",
+    )?;
+    let target = statement.query_row([row.target, basis.known()], read_target)?;
     Ok(Some((target, deployment(snapshot, row)?)))
 }
 
