@@ -72,14 +72,15 @@ impl Question {
     }
 
     fn term(&mut self, text: &str, prefix: bool) -> Result<()> {
+        // Signs are between words and in none.
+        if !text.chars().any(char::is_alphanumeric) {
+            return Ok(());
+        }
         let letters = text.chars().rev().skip_while(|c| !c.is_alphanumeric()).take_while(|c| c.is_alphanumeric());
         if prefix && letters.count() < PREFIX_MIN {
             return Err(Error::invalid("query", format!("{text}* is too short: give 3 letters or digits")));
         }
-        // Signs are between words and in none.
-        if text.chars().any(char::is_alphanumeric) {
-            self.terms.push(Term { text: text.to_owned(), prefix });
-        }
+        self.terms.push(Term { text: text.to_owned(), prefix });
         Ok(())
     }
 
@@ -122,7 +123,7 @@ impl Question {
             lower.windows(word.len().max(1)).position(|window| window == word.as_slice())
         };
         let first = words.iter().filter_map(place).min().unwrap_or(0);
-        let start = if first > BEFORE { first - BEFORE } else { 0 };
+        let start = first.saturating_sub(BEFORE);
         let end = (start + LENGTH).min(chars.len());
         let shown: String = chars.get(start..end).unwrap_or_default().iter().collect();
         let (before, after) = (if start > 0 { "…" } else { "" }, if end < chars.len() { "…" } else { "" });
