@@ -2,7 +2,7 @@
 
 #![expect(clippy::float_cmp, reason = "whole numbers are told exactly")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -238,4 +238,45 @@ async fn a_projection_that_stopped_says_so_and_hides_nothing_else() {
     assert_eq!(of("plimsoll_projection_lag_events", "deployment"), shop.events() as f64 - 5.0);
     assert_eq!(of("plimsoll_projection_stopped", "artifact"), 0.0);
     assert!(page.keys().any(|labels| labels["__name__"] == "plimsoll_deployments_total"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn services_and_sources_beyond_the_budget_share_series() {
+    const SERVICES: usize = 503;
+    const SOURCES: usize = 205;
+    let desk = Desk::with_ledger();
+    let at = "2026-03-04T12:00:00Z";
+    let deployed = |n: usize| {
+        serde_json::json!({
+            "type": "sync.succeeded", "stream": format!("target/production/s{n:03}"), "source": format!("s{}", n % SOURCES),
+            "dedup": n.to_string(), "occurred_at": at, "data": {"deployment": "one", "finished_at": at, "version": "v1"},
+        })
+    };
+    let drafts: Vec<_> = (0..SERVICES).map(|n| deployed(n).to_string()).collect();
+    desk.feed(["record", "-"], drafts.join("\n").as_bytes()).ok();
+    desk.run(["targets"]).ok();
+    let server = desk.serve(&[]);
+    let page = get(server.http, "/metrics").await;
+    let past = desk.run(["export", "--openmetrics", "--to", "2026-03-05"]).ok();
+    // Of the last midnight.
+    let past = past.lines().filter_map(|line| line.strip_suffix(" 1772668800.000000"));
+    let past: String = past.map(|line| format!("{line}\n")).collect();
+    for (whence, page) in [("now", page.text()), ("past", &past)] {
+        let page = samples(page);
+        let named = |label: &str| page.keys().filter_map(|labels| labels.get(label)).collect::<BTreeSet<_>>();
+        let services = named("service");
+        assert_eq!(services.len(), 501, "{whence}");
+        assert!(
+            services.contains(&"s499".to_owned()) && !services.contains(&"s500".to_owned()),
+            "who was first is kept"
+        );
+        let deployments = page.iter().filter(|(labels, _)| labels["__name__"] == "plimsoll_deployments_total");
+        let deployments: Vec<_> = deployments.map(|(labels, n)| (labels["service"].as_str(), *n)).collect();
+        assert_eq!(deployments.iter().map(|(_, n)| n).sum::<f64>(), SERVICES as f64, "{whence}");
+        assert!(deployments.contains(&("_other", 3.0)), "{whence}");
+        if whence == "now" {
+            assert_eq!(page[&labels(&[("__name__", "plimsoll_services_dropped_total")])], 3.0);
+            assert!(named("source").len() <= 201, "{:?}", named("source").len());
+        }
+    }
 }
