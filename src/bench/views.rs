@@ -245,7 +245,13 @@ async fn questions(views: &Views) -> Result<Vec<(&'static str, Answers)>> {
     let exposure = |package: String| {
         let mut client = provenance.clone();
         let request = pb::FindExposureRequest { package, ..pb::FindExposureRequest::default() };
-        async move { Ok(client.find_exposure(request).await?) }
+        async move {
+            match client.find_exposure(request).await {
+                // A small shop has few packages: that there is none is an answer, too.
+                Err(status) if status.code() == tonic::Code::NotFound => Ok(()),
+                answer => Ok(answer.map(drop)?),
+            }
+        }
     };
     // Those below a hundred are in every image, the others in some.
     let common = |_| exposure("part-1@<2.9".to_owned());

@@ -51,7 +51,7 @@ impl Exit {
     #[expect(clippy::print_stderr, reason = "this is where errors are told")]
     pub(crate) fn report(&self) -> ExitCode {
         if !self.message.is_empty() {
-            eprintln!("plimsoll: {}", self.message);
+            eprintln!("plimsoll: {}", super::printable(&self.message));
         }
         ExitCode::from(self.code)
     }

@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::registry::{Changes, Documents, Projection, Step};
 use super::{Error, Event, Names, Result};
+use crate::event::Data;
 use crate::ledger::{Access, Store, remove_database};
 
 /// Pages that the writer keeps in memory, in KiB: the upper levels of every index of a large shop's views.
@@ -55,6 +56,8 @@ pub struct Projector {
     names: Names,
     changes: Changes,
     size: u64,
+    /// Something was erased, and the write-ahead log may still hold it.
+    taken_out: bool,
 }
 
 /// Why a batch was taken back.
@@ -147,7 +150,8 @@ impl Projector {
         connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
         let parts = projections.into_iter().map(|projection| Part { projection, stopped: None }).collect();
         let (names, changes) = (Names::default(), Changes::default());
-        Ok(Self { connection, path: path.to_owned(), parts, names, changes, size: 0 })
+        // Whoever wrote to the file before may not have come to it.
+        Ok(Self { connection, path: path.to_owned(), parts, names, changes, size: 0, taken_out: true })
     }
 
     /// The file.
@@ -221,8 +225,18 @@ impl Projector {
         save(&tx, size, &last.envelope.id.to_string(), &self.parts)?;
         tx.commit().map_err(Error::from)?;
         self.size = size;
-        for part in &mut self.parts {
-            part.projection.committed(&self.connection)?;
+        let erases = |event: &Event| matches!(event.data, Data::SubjectErased(_) | Data::EvidenceErased(_));
+        self.taken_out |= events.iter().any(erases);
+        self.empty_log()
+    }
+
+    /// Empties the write-ahead log where it may hold what was erased. Readers may be in the way: then it is done with a
+    /// later batch, or when the file is opened again.
+    fn empty_log(&mut self) -> Result<(), Failed> {
+        if self.taken_out {
+            let busy = |row: &rusqlite::Row<'_>| row.get::<_, i64>(0);
+            let busy = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], busy).map_err(Error::from)?;
+            self.taken_out = busy != 0;
         }
         Ok(())
     }

@@ -38,14 +38,6 @@ pub trait Projection: Send {
         Ok(())
     }
 
-    /// Told once what was folded is committed.
-    ///
-    /// # Errors
-    /// `Database`.
-    fn committed(&mut self, _: &Connection) -> Result<()> {
-        Ok(())
-    }
-
     /// Forgets what is kept at hand: the transaction was taken back.
     fn reset(&mut self) {}
 }

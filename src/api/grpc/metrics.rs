@@ -48,7 +48,7 @@ const DAYS: i64 = 90;
 const SETTLED_DAYS: i64 = 7;
 
 /// More parts than this are too many for one answer.
-const SLICES_MAX: usize = 20_000;
+const SLICES_MAX: usize = dora::BUCKETS_MAX - 1;
 
 /// A question, read.
 struct Asked {
@@ -113,7 +113,8 @@ impl Asked {
     fn window(&self, basis: &Basis) -> QueryResult<Range<i64>> {
         let newest = basis.recorded_at.map_or(0, Timestamp::micros).saturating_add(1);
         let end = self.to.map_or(newest, Timestamp::micros);
-        let start = self.from.map_or(end.saturating_sub(self.last), Timestamp::micros);
+        let earliest = Timestamp::from_micros_clamped(i64::MIN).micros();
+        let start = self.from.map_or(end.saturating_sub(self.last).max(earliest), Timestamp::micros);
         if start >= end {
             return Err(Error::invalid("from", "the window ends before it begins"));
         }
@@ -177,7 +178,11 @@ impl pb::metrics_service_server::MetricsService for MetricsApi {
         let figure = word("figure", &request.figure, &words)?;
         let mut asked = request.asked.unwrap_or_default();
         let skip = wire::continues(&mut asked, &request.page_token)?;
-        let skip = skip.and_then(|(skip, _)| usize::try_from(skip).ok()).unwrap_or(0);
+        let skip = match skip.map(|(skip, _)| usize::try_from(skip)) {
+            None => 0,
+            Some(Ok(skip)) => skip,
+            Some(Err(_)) => return Err(invalid("page_token", "is not the one of the answer before")),
+        };
         let limit = wire::page_size(request.page_size);
         wire::ask(&self.views, asked, NEEDS, move |snapshot, basis| {
             let material = question.gather(snapshot, basis)?;

@@ -47,6 +47,7 @@ pub fn write(
     // The first midnight that is not before the one, and the last that is not after the other.
     let first = window.from.map_or(i64::MIN, |from| -(-from.micros()).div_euclid(DAY));
     let last = window.to.or(basis.recorded_at).map_or(i64::MIN, |to| to.micros().div_euclid(DAY));
+    let first = first.max(last.saturating_sub(MIDNIGHTS_MAX));
     let services = Budget::new(deployment::services(snapshot)?.into_iter(), SERVICES_MAX);
     let mut families = vec![deployments(snapshot, basis, &services)?];
     families.extend(incidents(snapshot, basis, &services)?);
@@ -72,6 +73,12 @@ pub fn write(
     Ok(())
 }
 
+/// Samples that are written at once: some hundred kilobytes.
+const PIECE_SAMPLES: usize = 1000;
+
+/// Midnights that are written of at most, the last ones: ten years.
+const MIDNIGHTS_MAX: i64 = 3660;
+
 /// Writes a family that has samples, one series after the other. False when that is to end.
 fn family_of(
     family: &Family,
@@ -82,7 +89,12 @@ fn family_of(
     if series.peek().is_none() {
         return true;
     }
-    write(open_metrics::head(family)) && series.all(|samples| write(open_metrics::samples(family, &samples)))
+    if !write(open_metrics::head(family)) {
+        return false;
+    }
+    let mut pieces =
+        |samples: Vec<Sample>| samples.chunks(PIECE_SAMPLES).all(|piece| write(open_metrics::samples(family, piece)));
+    series.all(&mut pieces)
 }
 
 fn sample(labels: &Labels, day: i64, value: Value) -> Sample {

@@ -224,7 +224,7 @@ pub(super) fn last_effect(tx: &Connection, target: i64, before: Order) -> Result
 /// When an artifact set first went live, of what went live before an instant.
 pub(super) fn first_live(tx: &Connection, target: i64, artifact_set: i64, before: Order) -> Result<Option<Order>> {
     let mut statement = tx.prepare_cached(
-        "SELECT at, key FROM deployment WHERE target = ?1 AND artifact_set = ?2 AND (at, key) < (?3, ?4) AND known_to = ?5 \
+        "SELECT at, key FROM deployment INDEXED BY deployment_set WHERE target = ?1 AND artifact_set = ?2 AND (at, key) < (?3, ?4) AND known_to = ?5 \
          AND class IN (0, 1) ORDER BY at, key LIMIT 1",
     )?;
     let parameters = params![target, artifact_set, before.0, before.1, CURRENT];

@@ -18,6 +18,9 @@ pub enum Bucket {
     Month,
 }
 
+/// A window is cut into no more parts than this; the last takes the rest. Who answers refuses so many.
+pub const BUCKETS_MAX: usize = 20_001;
+
 /// A window, cut at the beginnings of days, weeks or months of a zone; the first and the last may be shorter. All in
 /// microseconds since 1970.
 #[must_use]
@@ -26,13 +29,16 @@ pub fn buckets(window: &Range<i64>, bucket: Bucket, zone: Tz) -> Vec<Range<i64>>
     let mut from = window.start;
     let mut date = day(window.start, zone).map(|day| begin(day, bucket));
     while let Some(next) = date.and_then(|date| following(date, bucket)) {
-        let Some(at) = midnight(next, zone).filter(|at| *at < window.end) else { break };
-        // Zones have changed by whole days.
+        date = Some(next);
+        // Zones have left out whole days.
+        let Some(at) = midnight(next, zone) else { continue };
+        if at >= window.end || cuts.len() >= BUCKETS_MAX {
+            break;
+        }
         if at > from {
             cuts.push(from..at);
             from = at;
         }
-        date = Some(next);
     }
     if from < window.end {
         cuts.push(from..window.end);
@@ -91,6 +97,9 @@ mod tests {
         let window = at("2026-03-28T23:00:00Z")..at("2026-03-30T22:00:00Z");
         let days = buckets(&window, Bucket::Day, Tz::Europe__Berlin);
         assert_eq!(days.iter().map(|day| (day.end - day.start) / 3_600_000_000).collect::<Vec<_>>(), [23, 24]);
+        // A whole day was left out.
+        let window = at("2011-12-28T10:00:00Z")..at("2012-01-01T10:00:00Z");
+        assert_eq!(buckets(&window, Bucket::Day, Tz::Pacific__Apia).len(), 4);
         // Midnight is left out there.
         let window = at("2026-03-28T12:00:00Z")..at("2026-03-29T12:00:00Z");
         let days = buckets(&window, Bucket::Day, Tz::Asia__Beirut);

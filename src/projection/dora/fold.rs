@@ -126,6 +126,8 @@ fn renew_claim(step: &mut Step<'_>, rollout: i64, touched: &mut Touched) -> Resu
     let before = claim::current(tx, rollout)?;
     let deployed = deployed::of_rollout(tx, rollout, step.event.position + 1)?;
     let (after, leaning) = claim::of(step, deployed.as_ref())?;
+    // Also where nothing follows from them yet: what they lead to may become known later.
+    claim::lean(tx, rollout, &leaning)?;
     if after == before {
         return Ok(false);
     }
@@ -140,7 +142,6 @@ fn renew_claim(step: &mut Step<'_>, rollout: i64, touched: &mut Touched) -> Resu
         claim::write(tx, after)?;
         owner::give(tx, after, alone, touched)?;
     }
-    claim::lean(tx, rollout, &leaning)?;
     let now_first = claim::first(tx, target)?;
     if now_first != first && !alone {
         // What was there from the beginning is something else now.
@@ -247,8 +248,8 @@ impl Judged {
             let running = deployed::running_since(tx, *target, *since, position + 1)?;
             self.rollouts.extend(running.into_iter().map(|deployed| deployed.rollout));
             let mut statement = tx.prepare_cached(
-                "SELECT rollout FROM outcome WHERE target = ?1 AND failed > 0 AND recovered_at IS NULL AND known_to = ?3 \
-                 UNION ALL SELECT rollout FROM outcome WHERE target = ?1 AND failed > 0 AND recovered_at >= ?2 \
+                "SELECT rollout FROM outcome INDEXED BY outcome_recovered WHERE target = ?1 AND failed > 0 AND recovered_at IS NULL AND known_to = ?3 \
+                 UNION ALL SELECT rollout FROM outcome INDEXED BY outcome_recovered WHERE target = ?1 AND failed > 0 AND recovered_at >= ?2 \
                  AND known_to = ?3",
             )?;
             let open = statement.query_map([*target, *since, CURRENT], |row| row.get(0))?;

@@ -434,9 +434,9 @@ impl Gathering<'_> {
 
     fn mended(&self, n: usize, target: i64, found: &mut Vec<Mended>) -> Result<()> {
         let mut statement = self.connection.prepare_cached(
-            "SELECT rollout, finished_at, recovered_at FROM outcome WHERE target = ?1 AND failed > 0 \
+            "SELECT rollout, finished_at, recovered_at FROM outcome INDEXED BY outcome_recovered WHERE target = ?1 AND failed > 0 \
              AND recovered_at >= ?2 AND recovered_at < ?3 AND known_from < ?4 AND known_to >= ?4 \
-             UNION ALL SELECT rollout, finished_at, NULL FROM outcome WHERE target = ?1 AND failed > 0 \
+             UNION ALL SELECT rollout, finished_at, NULL FROM outcome INDEXED BY outcome_recovered WHERE target = ?1 AND failed > 0 \
              AND recovered_at IS NULL AND finished_at < ?3 AND known_from < ?4 AND known_to >= ?4",
         )?;
         let window = &self.question.window;

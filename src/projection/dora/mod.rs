@@ -17,7 +17,7 @@ mod owner;
 mod sample;
 mod variant;
 
-pub use calendar::{Bucket, buckets};
+pub use calendar::{BUCKETS_MAX, Bucket, buckets};
 pub use explain::{About as ItemAbout, Figure, Item, Why, explain};
 pub use figures::{
     Durations, FailureRate, Figures, Frequency, Inferred, LeadTime, Links, Recovery, Restore, ReworkRate, figures,

@@ -115,7 +115,7 @@ pub(super) fn take(tx: &Connection, claim: &Claim, touched: &mut Touched) -> Res
 /// The first claim that is of this very commit.
 fn direct(tx: &Connection, target: i64, commit: i64) -> Result<Option<Own>> {
     let mut statement = tx.prepare_cached(
-        "SELECT finished_at, key, claim.rollout FROM revision JOIN claim ON claim.rollout = revision.rollout \
+        "SELECT finished_at, key, claim.rollout FROM revision CROSS JOIN claim ON claim.rollout = revision.rollout \
          WHERE commit_id = ?1 AND target = ?2 ORDER BY finished_at, key LIMIT 1",
     )?;
     Ok(statement.query_row([commit, target], |row| read(row, 0)).optional()?)

@@ -175,7 +175,7 @@ pub(super) fn squashes(tx: &Connection, commit: i64) -> Result<BTreeSet<i64>> {
 fn write(step: &mut Step<'_>, target: i64, commit: i64, wanted: Option<Sample>) -> Result<()> {
     let (tx, position) = (step.tx, step.event.position);
     let mut statement = tx.prepare_cached(
-        "SELECT finished_at, rollout, seconds, reason, author, known_from FROM sample \
+        "SELECT finished_at, rollout, seconds, reason, author, known_from FROM sample INDEXED BY sample_commit \
          WHERE commit_id = ?1 AND target = ?2 AND known_to = ?3",
     )?;
     let current = statement
@@ -227,7 +227,7 @@ fn write(step: &mut Step<'_>, target: i64, commit: i64, wanted: Option<Sample>) 
 /// Whether a commit ever gave a sample.
 fn was_sampled(tx: &Connection, target: i64, commit: i64) -> Result<bool> {
     let mut statement =
-        tx.prepare_cached("SELECT 1 FROM sample WHERE commit_id = ?1 AND target = ?2 AND seconds NOT NULL LIMIT 1")?;
+        tx.prepare_cached("SELECT 1 FROM sample INDEXED BY sample_commit WHERE commit_id = ?1 AND target = ?2 AND seconds NOT NULL LIMIT 1")?;
     Ok(statement.exists([commit, target])?)
 }
 

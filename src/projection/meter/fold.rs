@@ -29,7 +29,7 @@ impl Spread {
         let seconds = seconds(micros);
         count(&mut self.counts, &SECONDS, seconds);
         self.native.observe(seconds);
-        self.sum_micros += micros;
+        self.sum_micros = self.sum_micros.saturating_add(micros);
     }
 
     /// The distribution in seconds.

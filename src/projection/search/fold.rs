@@ -87,8 +87,6 @@ pub struct Searches {
     names: [HashSet<String>; Kind::ALL.len()],
     /// Pseudonyms that are indexed, or have nobody behind them any more.
     people: HashSet<String>,
-    /// Something was taken out, and the write-ahead log may still hold it.
-    taken_out: bool,
 }
 
 impl Projection for Searches {
@@ -110,15 +108,6 @@ impl Projection for Searches {
             self.name(step, kind, name)?;
         }
         self.people(step)
-    }
-
-    fn committed(&mut self, connection: &Connection) -> Result<()> {
-        if self.taken_out {
-            // Readers may be in the way: then it is done with a later batch.
-            let busy: i64 = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
-            self.taken_out = busy != 0;
-        }
-        Ok(())
     }
 
     fn reset(&mut self) {
@@ -295,7 +284,6 @@ impl Searches {
                     "INSERT INTO search_name_index (search_name_index, rowid, text) VALUES ('delete', ?1, ?2)",
                 )?
                 .execute(params![owner * KINDS + PERSON, identity])?;
-                self.taken_out = true;
             }
         }
         documents.sort();
@@ -306,7 +294,6 @@ impl Searches {
             )?
             .execute(params![id, text])?;
             tx.prepare_cached("DELETE FROM search_text WHERE id = ?1")?.execute([id])?;
-            self.taken_out = true;
         }
         Ok(())
     }

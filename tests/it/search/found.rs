@@ -140,7 +140,11 @@ async fn whatever_is_typed_is_a_question_or_is_refused_by_field() {
         match ask(&served, question(&served, query)).await {
             Ok(_) => {}
             Err(status) => {
-                assert_eq!((status.code(), field(&status).as_str()), (tonic::Code::InvalidArgument, "query"), "{query}");
+                assert_eq!(
+                    (status.code(), field(&status).as_str()),
+                    (tonic::Code::InvalidArgument, "query"),
+                    "{query}"
+                );
             }
         }
     }

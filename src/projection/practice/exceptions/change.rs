@@ -39,6 +39,8 @@ struct Branches {
 /// What a deployment brought, of one repository.
 struct Brought {
     repository: String,
+    /// The commit that was deployed.
+    commit: String,
     /// Merged changes.
     changes: Vec<Change>,
     /// Commits that came by none.
@@ -96,7 +98,12 @@ fn unknown(audit: &mut Audit<'_>, repositories: &mut Repositories, case: &Case) 
             without_change(
                 audit,
                 case,
-                &Brought { repository: origin.repository.clone(), changes: Vec::new(), direct },
+                &Brought {
+                    repository: origin.repository.clone(),
+                    commit: origin.revision.clone(),
+                    changes: Vec::new(),
+                    direct,
+                },
             );
         }
     }
@@ -122,7 +129,7 @@ fn without_change(audit: &mut Audit<'_>, case: &Case, brought: &Brought) {
     let (n, of) = (brought.direct.len(), short(&brought.repository));
     let what = format!("{} brought {} of {of} that came by no merged change", told(case), counted(n, "commit"));
     let mut exception = case.exception(Kind::DeployedWithoutChange, what);
-    exception.key = super::tie(&exception.key.to_string(), &brought.repository);
+    exception.key = super::tie(&exception.key.to_string(), &format!("{}@{}", brought.repository, brought.commit));
     let named = brought.direct.iter().take(NAMED);
     exception.missing = named.map(|commit| format!("a merged change that commit {commit} of {of} came by")).collect();
     audit.add(exception);
@@ -151,7 +158,7 @@ fn without_review(audit: &mut Audit<'_>, case: &Case, brought: &Brought) -> Resu
     let of = short(&brought.repository);
     let what = format!("{} brought {} of {of} without a review", told(case), counted(missing.len(), "change"));
     let mut exception = case.exception(Kind::DeployedWithoutReview, what);
-    exception.key = super::tie(&exception.key.to_string(), &brought.repository);
+    exception.key = super::tie(&exception.key.to_string(), &format!("{}@{}", brought.repository, brought.commit));
     for change in missing.into_iter().take(NAMED) {
         exception.missing.push(no_approval(change, "before the deployment"));
         exception = exception.backed_by(change.merged);
@@ -170,7 +177,8 @@ fn brought(
     let (snapshot, basis, kind) = (audit.snapshot, audit.basis, Kind::DeployedWithoutChange);
     let (connection, known) = (snapshot.connection, audit.known());
     let (revision, repository) = source::place(connection, commit)?;
-    let mut brought = Brought { repository: repository.clone(), changes: Vec::new(), direct: Vec::new() };
+    let mut brought =
+        Brought { repository: repository.clone(), commit: revision.clone(), changes: Vec::new(), direct: Vec::new() };
     let since = repositories.changes_since(audit, &repository)?;
     let Some(since) = since else {
         audit.looked(kind, case.at());

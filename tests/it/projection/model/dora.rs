@@ -157,7 +157,7 @@ impl Model {
                 || !incident.targets.is_disjoint(targets);
             // What is about no target at all is told of where all of them are asked about.
             let nowhere = incident.causes.is_empty() && incident.targets.is_empty();
-            if !ours && !(nowhere && *targets == self.production()) {
+            if !(ours || (nowhere && *targets == self.production())) {
                 continue;
             }
             let end = incident.resolved.filter(|end| window.contains(end));
