@@ -29,7 +29,7 @@ pub struct Reading {
     pub batch: Histogram,
     /// Events that had been recorded before, by type and source.
     pub repeated: BTreeMap<(&'static str, String), u64>,
-    /// Requests that failed, by the word for why; each of [`FAILURES`] is there from the start.
+    /// Requests that failed, by the word for why; each of `FAILURES` is there from the start.
     pub failed: BTreeMap<&'static str, u64>,
 }
 

@@ -1,6 +1,6 @@
 //! Incidents: when they began and ended, how bad they were, and which deployments were named.
 //!
-//! What was said is kept; what follows from it is worked out anew from all of it ([`state`]), so the order in which it came
+//! What was said is kept; what follows from it is worked out anew from all of it (`state`), so the order in which it came
 //! does not matter.
 
 mod fold;
