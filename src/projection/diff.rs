@@ -117,11 +117,11 @@ pub fn diff(
 ) -> Result<Diff> {
     let mut pairs: BTreeMap<String, (Option<Row>, Option<Row>)> = BTreeMap::new();
     for target in targets(snapshot, basis, &before.environment, service)? {
-        let live = deployment::live(snapshot, basis, &target, before.at)?;
+        let live = deployment::live(snapshot.connection, target.id, before.at.micros(), basis.known())?;
         pairs.entry(target.service).or_default().0 = live;
     }
     for target in targets(snapshot, basis, &after.environment, service)? {
-        let live = deployment::live(snapshot, basis, &target, after.at)?;
+        let live = deployment::live(snapshot.connection, target.id, after.at.micros(), basis.known())?;
         pairs.entry(target.service).or_default().1 = live;
     }
     if let Some(service) = service.filter(|_| pairs.is_empty()) {

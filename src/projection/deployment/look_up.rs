@@ -4,7 +4,7 @@ use rusqlite::{OptionalExtension, params};
 
 use super::super::{Basis, Result, Snapshot};
 use super::query::{Deployment, deployment, read_target};
-use super::store::{Row, columns};
+use super::store;
 use super::{Target, target_of};
 
 /// A deployment by its numbers, and its place in the order in which deployments are listed.
@@ -69,12 +69,7 @@ pub(in super::super) fn of_rollout(
     basis: &Basis,
     rollout: i64,
 ) -> Result<Option<(Target, Deployment)>> {
-    let mut statement = snapshot.connection.prepare_cached(concat!(
-        "SELECT ",
-        columns!(),
-        " FROM deployment WHERE rollout = ?1 AND known_from < ?2 AND known_to >= ?2 ORDER BY known_to LIMIT 1"
-    ))?;
-    let Some(row) = statement.query_row([rollout, basis.known()], Row::read).optional()? else { return Ok(None) };
+    let Some(row) = store::row(snapshot.connection, rollout, basis.known())? else { return Ok(None) };
     let mut statement = snapshot.connection.prepare_cached(
         "SELECT id, environment, service, \
            (SELECT min(at) FROM target_sight WHERE target_sight.target = target.id AND target_sight.position < ?2) \

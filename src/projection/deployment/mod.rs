@@ -22,9 +22,9 @@ pub use fold::Deployments;
 pub(super) use fold::target_of;
 pub(super) use look_up::{By, Place, named, of_rollout, places, rollout_of};
 pub use query::{Deployment, Gap, Origin, Target, deployments, gaps, services, state, target, targets};
-pub(super) use query::{deployment, effects, is_usually_automatic, live};
+pub(super) use query::{deployment, effects, is_usually_automatic};
 pub use standing::{Standing, standings};
-pub(super) use store::Row;
+pub(super) use store::{Row, columns, live, row, row_before};
 pub use tier::{Tier, tier};
 pub use walk::{Class, Ended, Status};
 

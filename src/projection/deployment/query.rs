@@ -1,10 +1,10 @@
 //! Asking what ran.
 
-use rusqlite::{OptionalExtension, Row as SqlRow, params};
+use rusqlite::{Row as SqlRow, params};
 
 use super::super::{Basis, Error, Result, Snapshot, instant};
 use super::fact::{AUTOMATED, BY_HAND, HOTFIX, INCOMPLETE, PARTIAL, RunningImage};
-use super::store::{Row, columns};
+use super::store::{self, Row, columns};
 use super::walk::{Class, Ended, Status};
 use crate::event::Timestamp;
 
@@ -145,27 +145,8 @@ pub fn target(snapshot: &Snapshot<'_>, basis: &Basis, environment: &str, service
 /// # Errors
 /// `Database`, `Damaged`.
 pub fn state(snapshot: &Snapshot<'_>, basis: &Basis, target: &Target, at: Timestamp) -> Result<Option<Deployment>> {
-    live(snapshot, basis, target, at)?.map(|row| deployment(snapshot, row)).transpose()
-}
-
-/// The row of what ran in a target at an instant.
-///
-/// # Errors
-/// `Database`.
-pub(in super::super) fn live(
-    snapshot: &Snapshot<'_>,
-    basis: &Basis,
-    target: &Target,
-    at: Timestamp,
-) -> Result<Option<Row>> {
-    let mut statement = snapshot.connection.prepare_cached(concat!(
-        "SELECT ",
-        columns!(),
-        " FROM deployment WHERE target = ?1 AND at <= ?2 AND known_from < ?3 AND known_to >= ?3 AND class IN (0, 1) \
-         ORDER BY at DESC, key DESC LIMIT 1"
-    ))?;
-    let found = statement.query_row(params![target.id, at.micros(), basis.known()], Row::read).optional()?;
-    Ok(found.filter(|row| row.until_at.is_none_or(|until| until > at.micros())))
+    let live = store::live(snapshot.connection, target.id, at.micros(), basis.known())?;
+    live.map(|row| deployment(snapshot, row)).transpose()
 }
 
 /// What took effect in a target, newly or again, from `from` to before `to`: instant, key, and number of the rollout.

@@ -6,14 +6,14 @@ use super::fact::{Kind, RETRIES};
 
 /// What is said of a rollout besides its course; texts by number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Details {
-    pub(super) images: Option<i64>,
-    pub(super) source_commit: Option<i64>,
-    pub(super) manifest: Option<i64>,
-    pub(super) command: Option<i64>,
-    pub(super) initiated_by: Option<i64>,
-    pub(super) flags: i64,
-    pub(super) observed_from: Option<i64>,
+pub(in super::super) struct Details {
+    pub(in super::super) images: Option<i64>,
+    pub(in super::super) source_commit: Option<i64>,
+    pub(in super::super) manifest: Option<i64>,
+    pub(in super::super) command: Option<i64>,
+    pub(in super::super) initiated_by: Option<i64>,
+    pub(in super::super) flags: i64,
+    pub(in super::super) observed_from: Option<i64>,
 }
 
 /// A fact as it is stored; texts by number.
@@ -31,7 +31,7 @@ pub(super) struct Fact {
 }
 
 /// An instant, and what orders events of one instant.
-pub(super) type Order = (i64, i64);
+pub(in super::super) type Order = (i64, i64);
 
 /// What became of a rollout in one cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]

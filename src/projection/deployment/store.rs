@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Row as SqlRow, params};
 use super::super::{CURRENT, Error, Result};
 use super::fact::Kind;
 use super::rollout::{Details, Fact, Order, Rollout};
-use super::walk::{Class, Outcome};
+use super::walk::{Class, Outcome, Status};
 
 /// The columns that make a [`Row`], as [`Row::read`] takes them: a literal, for statements that are put together of it.
 macro_rules! columns {
@@ -14,27 +14,27 @@ macro_rules! columns {
          artifact_set, images, source_commit, manifest, command, initiated_by, flags, observed_from, clusters, position"
     };
 }
-pub(super) use columns;
+pub(in super::super) use columns;
 
 /// A derived row, without its id and the positions it was known between.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in super::super) struct Row {
-    pub(super) target: i64,
-    pub(super) rollout: i64,
-    pub(super) status: i64,
-    pub(super) class: Option<i64>,
-    pub(super) at: i64,
-    pub(super) key: i64,
-    pub(super) until_at: Option<i64>,
-    pub(super) ended: Option<i64>,
-    pub(super) ended_by: Option<i64>,
-    pub(super) replaces: Option<i64>,
-    pub(super) started_at: Option<i64>,
-    pub(super) finished_at: Option<i64>,
+    pub(in super::super) target: i64,
+    pub(in super::super) rollout: i64,
+    pub(in super::super) status: i64,
+    pub(in super::super) class: Option<i64>,
+    pub(in super::super) at: i64,
+    pub(in super::super) key: i64,
+    pub(in super::super) until_at: Option<i64>,
+    pub(in super::super) ended: Option<i64>,
+    pub(in super::super) ended_by: Option<i64>,
+    pub(in super::super) replaces: Option<i64>,
+    pub(in super::super) started_at: Option<i64>,
+    pub(in super::super) finished_at: Option<i64>,
     pub(in super::super) artifact_set: i64,
-    pub(super) details: Details,
-    pub(super) clusters: i64,
-    pub(super) position: i64,
+    pub(in super::super) details: Details,
+    pub(in super::super) clusters: i64,
+    pub(in super::super) position: i64,
 }
 
 impl Row {
@@ -65,7 +65,7 @@ impl Row {
     }
 
     /// Reads a row that begins with [`columns`].
-    pub(super) fn read(row: &SqlRow<'_>) -> rusqlite::Result<Self> {
+    pub(in super::super) fn read(row: &SqlRow<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
             target: row.get(0)?,
             rollout: row.get(1)?,
@@ -85,6 +85,58 @@ impl Row {
             position: row.get(21)?,
         })
     }
+
+    /// Whether it changed what runs.
+    pub(in super::super) fn effective(&self) -> bool {
+        self.class == Some(Class::Forward as i64) || self.rolled_back()
+    }
+
+    /// Whether it put back what ran before.
+    pub(in super::super) fn rolled_back(&self) -> bool {
+        self.class == Some(Class::Rollback as i64)
+    }
+
+    /// Whether it counts as one that succeeded.
+    pub(in super::super) fn succeeded(&self) -> bool {
+        self.effective() && self.status == Status::Succeeded as i64
+    }
+
+    /// Its place among those that are done: instant and key.
+    pub(in super::super) fn finish(&self) -> Option<Order> {
+        self.finished_at.map(|at| (at, self.key))
+    }
+}
+
+/// A rollout as it was known; none where nothing was.
+pub(in super::super) fn row(connection: &Connection, rollout: i64, known: i64) -> Result<Option<Row>> {
+    let mut statement = connection.prepare_cached(concat!(
+        "SELECT ",
+        columns!(),
+        " FROM deployment WHERE rollout = ?1 AND known_from < ?2 AND known_to >= ?2"
+    ))?;
+    Ok(statement.query_row([rollout, known], Row::read).optional()?)
+}
+
+/// What was known of a rollout until the event at this position.
+pub(in super::super) fn row_before(connection: &Connection, rollout: i64, position: i64) -> Result<Option<Row>> {
+    let mut statement = connection.prepare_cached(concat!(
+        "SELECT ",
+        columns!(),
+        " FROM deployment WHERE rollout = ?1 AND known_to = ?2 AND known_from < ?2"
+    ))?;
+    Ok(statement.query_row([rollout, position], Row::read).optional()?)
+}
+
+/// What ran in a target at an instant.
+pub(in super::super) fn live(connection: &Connection, target: i64, at: i64, known: i64) -> Result<Option<Row>> {
+    let mut statement = connection.prepare_cached(concat!(
+        "SELECT ",
+        columns!(),
+        " FROM deployment WHERE target = ?1 AND at <= ?2 AND known_from < ?3 AND known_to >= ?3 AND class IN (0, 1) \
+         ORDER BY at DESC, key DESC LIMIT 1"
+    ))?;
+    let found = statement.query_row([target, at, known], Row::read).optional()?;
+    Ok(found.filter(|row| row.until_at.is_none_or(|until| at < until)))
 }
 
 /// Reads details, whose columns begin at `first`.
@@ -224,8 +276,8 @@ pub(super) fn last_effect(tx: &Connection, target: i64, before: Order) -> Result
 /// When an artifact set first went live, of what went live before an instant.
 pub(super) fn first_live(tx: &Connection, target: i64, artifact_set: i64, before: Order) -> Result<Option<Order>> {
     let mut statement = tx.prepare_cached(
-        "SELECT at, key FROM deployment INDEXED BY deployment_set WHERE target = ?1 AND artifact_set = ?2 AND (at, key) < (?3, ?4) AND known_to = ?5 \
-         AND class IN (0, 1) ORDER BY at, key LIMIT 1",
+        "SELECT at, key FROM deployment INDEXED BY deployment_set WHERE target = ?1 AND artifact_set = ?2 \
+         AND (at, key) < (?3, ?4) AND known_to = ?5 AND class IN (0, 1) ORDER BY at, key LIMIT 1",
     )?;
     let parameters = params![target, artifact_set, before.0, before.1, CURRENT];
     Ok(statement.query_row(parameters, |row| Ok((row.get(0)?, row.get(1)?))).optional()?)

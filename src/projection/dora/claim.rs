@@ -4,10 +4,9 @@ use std::collections::BTreeSet;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::super::deployment::{Origin, RunningImage};
+use super::super::deployment::{Origin, Row, RunningImage};
 use super::super::registry::Step;
 use super::super::{Error, Result, artifact, names, source};
-use super::deployed::Deployed;
 use super::owner::Own;
 
 /// A deployment that succeeded with effect.
@@ -32,18 +31,18 @@ pub(super) fn current(tx: &Connection, rollout: i64) -> Result<Option<Claim>> {
 }
 
 /// What follows from a deployment; and by which names its commits were found.
-pub(super) fn of(step: &mut Step<'_>, deployed: Option<&Deployed>) -> Result<(Option<Claim>, BTreeSet<i64>)> {
+pub(super) fn of(step: &mut Step<'_>, deployed: Option<&Row>) -> Result<(Option<Claim>, BTreeSet<i64>)> {
     let Some(deployed) = deployed.filter(|deployed| deployed.succeeded()) else { return Ok((None, BTreeSet::new())) };
     let Some((finished_at, key)) = deployed.finish() else { return Ok((None, BTreeSet::new())) };
     let (mut revisions, mut leaning) = (BTreeSet::new(), BTreeSet::new());
-    if let Some(named) = deployed.source_commit {
+    if let Some(named) = deployed.details.source_commit {
         let origin = Origin::parse(&names::text(step.tx, named)?);
         if origin.repository.is_empty() {
             leaning.insert(step.name(&origin.revision)?);
         }
         let commit = source::commit_id(step, &origin.repository, &origin.revision)?;
         revisions.insert(source::of_any_repository(step.tx, commit, i64::MAX)?);
-    } else if let Some(images) = deployed.images {
+    } else if let Some(images) = deployed.details.images {
         let json = names::text(step.tx, images)?;
         let images: Vec<RunningImage> =
             serde_json::from_str(&json).map_err(|error| Error::Damaged(format!("images: {error}")))?;

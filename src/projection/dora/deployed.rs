@@ -1,121 +1,13 @@
-//! Deployments as this projection reads them, and which are meant by a reference.
+//! Which deployments belong to others in a target, and which are meant by a reference.
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::super::Result;
-use super::super::deployment::{Class, Status};
+use super::super::deployment::{self, Row, columns};
 use super::super::incident::Reference;
 
-/// Of a deployment, what its figures depend on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Deployed {
-    pub(super) rollout: i64,
-    pub(super) target: i64,
-    pub(super) status: i64,
-    pub(super) class: Option<i64>,
-    pub(super) at: i64,
-    pub(super) key: i64,
-    pub(super) until: Option<i64>,
-    pub(super) replaces: Option<i64>,
-    pub(super) started_at: Option<i64>,
-    pub(super) finished_at: Option<i64>,
-    pub(super) artifact_set: i64,
-    pub(super) images: Option<i64>,
-    pub(super) source_commit: Option<i64>,
-    pub(super) flags: i64,
-    /// The event that ended it, or else the last that told of it.
-    pub(super) position: i64,
-}
-
-/// The columns that make a [`Deployed`].
-macro_rules! columns {
-    () => {
-        "rollout, target, status, class, at, key, until_at, replaces, started_at, finished_at, artifact_set, images, \
-         source_commit, flags, position"
-    };
-}
-
-fn read(row: &Row<'_>) -> rusqlite::Result<Deployed> {
-    Ok(Deployed {
-        rollout: row.get(0)?,
-        target: row.get(1)?,
-        status: row.get(2)?,
-        class: row.get(3)?,
-        at: row.get(4)?,
-        key: row.get(5)?,
-        until: row.get(6)?,
-        replaces: row.get(7)?,
-        started_at: row.get(8)?,
-        finished_at: row.get(9)?,
-        artifact_set: row.get(10)?,
-        images: row.get(11)?,
-        source_commit: row.get(12)?,
-        flags: row.get(13)?,
-        position: row.get(14)?,
-    })
-}
-
-impl Deployed {
-    /// Whether it changed what runs.
-    pub(super) fn effective(&self) -> bool {
-        self.class == Some(Class::Forward as i64) || self.rolled_back()
-    }
-
-    /// Whether it put back what ran before.
-    pub(super) fn rolled_back(&self) -> bool {
-        self.class == Some(Class::Rollback as i64)
-    }
-
-    /// Whether it counts as one that succeeded.
-    pub(super) fn succeeded(&self) -> bool {
-        self.effective() && self.status == Status::Succeeded as i64
-    }
-
-    /// Its place among those that are done: instant and key.
-    pub(super) fn finish(&self) -> Option<(i64, i64)> {
-        self.finished_at.map(|at| (at, self.key))
-    }
-
-    /// Whether its artifacts ran at an instant.
-    pub(super) fn live_at(&self, at: i64) -> bool {
-        self.effective() && self.at <= at && self.until.is_none_or(|until| at < until)
-    }
-}
-
-/// A rollout as it was known; none where nothing was.
-pub(super) fn of_rollout(connection: &Connection, rollout: i64, known: i64) -> Result<Option<Deployed>> {
-    let mut statement = connection.prepare_cached(concat!(
-        "SELECT ",
-        columns!(),
-        " FROM deployment WHERE rollout = ?1 AND known_from < ?2 AND known_to >= ?2"
-    ))?;
-    Ok(statement.query_row([rollout, known], read).optional()?)
-}
-
-/// What was known of a rollout until the event at this position.
-pub(super) fn before(connection: &Connection, rollout: i64, position: i64) -> Result<Option<Deployed>> {
-    let mut statement = connection.prepare_cached(concat!(
-        "SELECT ",
-        columns!(),
-        " FROM deployment WHERE rollout = ?1 AND known_to = ?2 AND known_from < ?2"
-    ))?;
-    Ok(statement.query_row([rollout, position], read).optional()?)
-}
-
-/// What ran in a target at an instant.
-pub(super) fn live(connection: &Connection, target: i64, at: i64, known: i64) -> Result<Option<Deployed>> {
-    let mut statement = connection.prepare_cached(concat!(
-        "SELECT ",
-        columns!(),
-        " FROM deployment WHERE target = ?1 AND at <= ?2 AND known_from < ?3 AND known_to >= ?3 AND class IN (0, 1) \
-         ORDER BY at DESC, key DESC LIMIT 1"
-    ))?;
-    let found = statement.query_row([target, at, known], read).optional()?;
-    Ok(found.filter(|deployed| deployed.live_at(at)))
-}
-
 /// Deployments of a target that took effect and ran at `since` or later, newest first.
-pub(super) fn running_since(connection: &Connection, target: i64, since: i64, known: i64) -> Result<Vec<Deployed>> {
+pub(super) fn running_since(connection: &Connection, target: i64, since: i64, known: i64) -> Result<Vec<Row>> {
     let mut statement = connection.prepare_cached(concat!(
         "SELECT ",
         columns!(),
@@ -125,9 +17,9 @@ pub(super) fn running_since(connection: &Connection, target: i64, since: i64, kn
     let mut rows = statement.query([target, known])?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
-        let deployed = read(row)?;
+        let deployed = Row::read(row)?;
         // What ran before this one had ended when it began.
-        if deployed.until.is_some_and(|until| until < since) {
+        if deployed.until_at.is_some_and(|until| until < since) {
             break;
         }
         found.push(deployed);
@@ -136,19 +28,19 @@ pub(super) fn running_since(connection: &Connection, target: i64, since: i64, kn
 }
 
 /// Rollbacks of a target that may have been begun while this deployment ran, or took its place.
-pub(super) fn rollbacks_of(connection: &Connection, of: &Deployed, known: i64) -> Result<Vec<Deployed>> {
+pub(super) fn rollbacks_of(connection: &Connection, of: &Row, known: i64) -> Result<Vec<Row>> {
     let mut statement = connection.prepare_cached(concat!(
         "SELECT ",
         columns!(),
         " FROM deployment WHERE target = ?1 AND class = 1 AND at >= ?2 AND known_from < ?3 AND known_to >= ?3 \
          AND (replaces = ?4 OR (started_at >= ?2 AND (?5 IS NULL OR started_at < ?5))) ORDER BY at, key"
     ))?;
-    let rows = statement.query_map(params![of.target, of.at, known, of.rollout, of.until], read)?;
+    let rows = statement.query_map(params![of.target, of.at, known, of.rollout, of.until_at], Row::read)?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// The first deployment of a target that succeeded after another was done.
-pub(super) fn next_success(connection: &Connection, of: &Deployed, known: i64) -> Result<Option<i64>> {
+pub(super) fn next_success(connection: &Connection, of: &Row, known: i64) -> Result<Option<i64>> {
     let Some((at, key)) = of.finish() else { return Ok(None) };
     let mut statement = connection.prepare_cached(
         "SELECT finished_at FROM deployment WHERE target = ?1 AND finished_at >= ?2 AND (finished_at, key) > (?2, ?3) \
@@ -188,7 +80,7 @@ pub(super) fn meant(connection: &Connection, reference: &Reference, at: Option<i
     };
     if reference.names_target_alone() {
         let Some((target, at)) = target.zip(at) else { return Ok(Vec::new()) };
-        return Ok(live(connection, target, at, known)?.map(|live| live.rollout).into_iter().collect());
+        return Ok(deployment::live(connection, target, at, known)?.map(|live| live.rollout).into_iter().collect());
     }
     let by_name = match &reference.deployment {
         Some(name) => Some(rollouts(connection, "SELECT id FROM rollout WHERE name = ?1 ORDER BY id", name)?),

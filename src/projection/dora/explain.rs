@@ -1,6 +1,6 @@
 //! What stands behind a figure: each deployment, change and incident, with the events that say so.
 
-use super::super::deployment::{HOTFIX, Origin};
+use super::super::deployment::{self, HOTFIX, Origin};
 use super::super::{Basis, Result, Snapshot, source};
 use super::gather::{Change, Delivery, Incident, Material, Mended};
 use super::named::commit_of;
@@ -188,7 +188,7 @@ impl Explaining<'_> {
 
     /// The event that ended a rollout.
     fn done(&self, rollout: i64) -> Result<Why> {
-        let deployed = deployed::of_rollout(self.snapshot.connection, rollout, self.known)?;
+        let deployed = deployment::row(self.snapshot.connection, rollout, self.known)?;
         let position = deployed.map_or(0, |deployed| deployed.position.unsigned_abs());
         Ok(Why { link: "deployment", of: self.name(rollout)?, position })
     }
@@ -232,7 +232,7 @@ impl Explaining<'_> {
 
     fn failure(&self, rollout: i64) -> Result<Vec<Why>> {
         let connection = self.snapshot.connection;
-        let Some(deployed) = deployed::of_rollout(connection, rollout, self.known)? else { return Ok(Vec::new()) };
+        let Some(deployed) = deployment::row(connection, rollout, self.known)? else { return Ok(Vec::new()) };
         let verdict = outcome::verdict(connection, &deployed, self.known)?;
         let mut why = Vec::new();
         for incident in &verdict.incidents {
@@ -254,12 +254,12 @@ impl Explaining<'_> {
 
     fn rework(&self, rollout: i64) -> Result<Vec<Why>> {
         let connection = self.snapshot.connection;
-        let Some(deployed) = deployed::of_rollout(connection, rollout, self.known)? else { return Ok(Vec::new()) };
+        let Some(deployed) = deployment::row(connection, rollout, self.known)? else { return Ok(Vec::new()) };
         let mut why = Vec::new();
         if deployed.rolled_back() {
             why.push(Why { link: "rollback", ..self.done(rollout)? });
         }
-        if deployed.flags & HOTFIX != 0 {
+        if deployed.details.flags & HOTFIX != 0 {
             why.push(Why { link: "hotfix", ..self.done(rollout)? });
         }
         let mut statement = connection.prepare_cached(

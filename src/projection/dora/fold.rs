@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rusqlite::{Connection, params};
 
 use super::super::registry::{About, Projection, Step};
-use super::super::{CURRENT, Result, incident, source};
+use super::super::{CURRENT, Result, deployment, incident, source};
 use super::deployed;
 use super::owner::{self, Touched};
 use super::{claim, outcome, sample};
@@ -124,7 +124,7 @@ fn repairing(step: &mut Step<'_>, it: &SyncSucceeded, judged: &mut Judged) -> Re
 fn renew_claim(step: &mut Step<'_>, rollout: i64, touched: &mut Touched) -> Result<bool> {
     let tx = step.tx;
     let before = claim::current(tx, rollout)?;
-    let deployed = deployed::of_rollout(tx, rollout, step.event.position + 1)?;
+    let deployed = deployment::row(tx, rollout, step.event.position + 1)?;
     let (after, leaning) = claim::of(step, deployed.as_ref())?;
     // Also where nothing follows from them yet: what they lead to may become known later.
     claim::lean(tx, rollout, &leaning)?;
@@ -169,24 +169,24 @@ impl Judged {
     fn deployments_changed(&mut self, step: &Step<'_>) -> Result<()> {
         let (tx, position) = (step.tx, step.event.position);
         for (target, rollout) in &step.changes.deployments {
-            let before = deployed::before(tx, *rollout, position)?;
-            let after = deployed::of_rollout(tx, *rollout, position + 1)?;
+            let before = deployment::row_before(tx, *rollout, position)?;
+            let after = deployment::row(tx, *rollout, position + 1)?;
             if before.is_none() {
                 concern_of_rollout(tx, *target, *rollout)?;
             }
             self.repaired_by(tx, *rollout, [before.as_ref(), after.as_ref()], position)?;
             self.rollouts.insert(*rollout);
-            for one in [before, after].into_iter().flatten().filter(deployed::Deployed::effective) {
+            for one in [before, after].into_iter().flatten().filter(deployment::Row::effective) {
                 let begun = one.started_at.filter(|_| one.rolled_back()).unwrap_or(one.at);
                 let since = self.since.entry(*target).or_insert(i64::MAX);
                 *since = (*since).min(one.at).min(begun);
             }
         }
         for rollout in std::mem::take(&mut self.remediators) {
-            let after = deployed::of_rollout(tx, rollout, position + 1)?;
+            let after = deployment::row(tx, rollout, position + 1)?;
             self.repaired_by(tx, rollout, [None, after.as_ref()], position)?;
             // A rollback that names another does not take back what ran before it.
-            if let Some(rollback) = after.filter(deployed::Deployed::rolled_back) {
+            if let Some(rollback) = after.filter(deployment::Row::rolled_back) {
                 let since = self.since.entry(rollback.target).or_insert(i64::MAX);
                 *since = (*since).min(rollback.started_at.unwrap_or(rollback.at)).min(rollback.at);
             }
@@ -199,7 +199,7 @@ impl Judged {
         &mut self,
         tx: &Connection,
         rollout: i64,
-        versions: [Option<&deployed::Deployed>; 2],
+        versions: [Option<&deployment::Row>; 2],
         position: i64,
     ) -> Result<()> {
         let known = position + 1;
@@ -228,7 +228,7 @@ impl Judged {
                 for at in started.into_iter().flatten() {
                     for rollout in deployed::meant(tx, &reference, at, position + 1)? {
                         self.rollouts.insert(rollout);
-                        if let Some(deployed) = deployed::of_rollout(tx, rollout, position + 1)? {
+                        if let Some(deployed) = deployment::row(tx, rollout, position + 1)? {
                             streams.insert(deployed::stream_of(tx, deployed.target)?);
                         }
                     }

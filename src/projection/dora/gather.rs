@@ -516,7 +516,7 @@ impl Gathering<'_> {
             ours.extend(stream.and_then(|stream| of_stream.get(&stream)).copied());
         }
         for rollout in outcome::causes(self.connection, incident, self.known)?.into_keys() {
-            if let Some(deployed) = deployed::of_rollout(self.connection, rollout, self.known)? {
+            if let Some(deployed) = deployment::row(self.connection, rollout, self.known)? {
                 any = true;
                 let stream = deployed::stream_of(self.connection, deployed.target)?;
                 ours.extend(of_stream.get(&stream).copied());

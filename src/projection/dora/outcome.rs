@@ -6,10 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::super::deployment::{HOTFIX, Status};
+use super::super::deployment::{self, HOTFIX, Row, Status};
 use super::super::incident::{self, Incident, Reference};
 use super::super::{CURRENT, Result};
-use super::deployed::{self, Deployed};
+use super::deployed;
 use super::{FAILED_INCIDENT, FAILED_REMEDIED, FAILED_ROLLED_BACK, FAILED_UNFINISHED};
 use super::{IN_VAIN, REDEPLOY, REWORK, ROLLBACK, SUCCEEDED, UNLINKED, claim};
 
@@ -38,7 +38,7 @@ impl Verdict {
 }
 
 /// Why a deployment that took effect failed, as far as was known.
-pub(super) fn verdict(connection: &Connection, of: &Deployed, known: i64) -> Result<Verdict> {
+pub(super) fn verdict(connection: &Connection, of: &Row, known: i64) -> Result<Verdict> {
     let mut verdict = Verdict { unfinished: of.status == Status::Failed as i64, ..Verdict::default() };
     let name = deployed::name_of(connection, of.rollout)?;
     let stream = deployed::stream_of(connection, of.target)?;
@@ -84,7 +84,7 @@ pub(in super::super) fn incidents_of(
     rollout: i64,
     known: i64,
 ) -> Result<Vec<(Incident, i64)>> {
-    let Some(of) = deployed::of_rollout(connection, rollout, known)? else { return Ok(Vec::new()) };
+    let Some(of) = deployment::row(connection, rollout, known)? else { return Ok(Vec::new()) };
     let name = deployed::name_of(connection, rollout)?;
     let stream = deployed::stream_of(connection, of.target)?;
     let mut found = Vec::new();
@@ -145,7 +145,7 @@ fn repairs(connection: &Connection, rollout: i64, known: i64) -> Result<Option<B
     if named.is_empty() {
         return Ok(None);
     }
-    let started_at = deployed::of_rollout(connection, rollout, known)?.and_then(|deployed| deployed.started_at);
+    let started_at = deployment::row(connection, rollout, known)?.and_then(|deployed| deployed.started_at);
     let mut repaired = BTreeSet::new();
     for reference in named {
         repaired.extend(deployed::meant(connection, &reference, started_at, known)?);
@@ -154,12 +154,12 @@ fn repairs(connection: &Connection, rollout: i64, known: i64) -> Result<Option<B
 }
 
 /// What a rollback took back: what ran when it was begun, else what ran just before; nothing where it names another itself.
-fn rolled_back(connection: &Connection, rollback: &Deployed, known: i64) -> Result<Option<i64>> {
+fn rolled_back(connection: &Connection, rollback: &Row, known: i64) -> Result<Option<i64>> {
     if !remedies(connection, rollback.rollout, known)?.is_empty() {
         return Ok(None);
     }
     let live = match rollback.started_at {
-        Some(at) => deployed::live(connection, rollback.target, at, known)?,
+        Some(at) => deployment::live(connection, rollback.target, at, known)?,
         None => None,
     };
     let live = live.filter(|live| live.artifact_set != rollback.artifact_set).map(|live| live.rollout);
@@ -168,12 +168,7 @@ fn rolled_back(connection: &Connection, rollback: &Deployed, known: i64) -> Resu
 
 /// When a failed deployment was mended, as far as was known: when the last of its incidents was over; else when the first
 /// that repairs it or rolls it back was done; else, of one that was never healthy, when the next was.
-pub(super) fn recovered_at(
-    connection: &Connection,
-    of: &Deployed,
-    verdict: &Verdict,
-    known: i64,
-) -> Result<Option<i64>> {
+pub(super) fn recovered_at(connection: &Connection, of: &Row, verdict: &Verdict, known: i64) -> Result<Option<i64>> {
     if !verdict.incidents.is_empty() {
         let ends: Option<Vec<i64>> = verdict.incidents.iter().map(|incident| incident.resolved_at).collect();
         return Ok(ends.and_then(|ends| ends.into_iter().max()));
@@ -183,15 +178,15 @@ pub(super) fn recovered_at(
     }
     let mut ends = Vec::new();
     for rollout in verdict.remedies.union(&verdict.rollbacks) {
-        let repair = deployed::of_rollout(connection, *rollout, known)?;
+        let repair = deployment::row(connection, *rollout, known)?;
         ends.extend(repair.filter(|it| it.succeeded() && it.finish() > of.finish()).and_then(|it| it.finished_at));
     }
     Ok(ends.into_iter().min())
 }
 
 /// Whether it is unplanned remediation.
-fn is_rework(connection: &Connection, of: &Deployed, known: i64) -> Result<bool> {
-    if of.rolled_back() || of.flags & HOTFIX != 0 {
+fn is_rework(connection: &Connection, of: &Row, known: i64) -> Result<bool> {
+    if of.rolled_back() || of.details.flags & HOTFIX != 0 {
         return Ok(true);
     }
     let mut statement =
@@ -210,7 +205,7 @@ struct Outcome {
     recovered_at: Option<i64>,
 }
 
-fn outcome(tx: &Connection, deployed: Option<&Deployed>, known: i64) -> Result<Option<Outcome>> {
+fn outcome(tx: &Connection, deployed: Option<&Row>, known: i64) -> Result<Option<Outcome>> {
     let Some(of) = deployed else { return Ok(None) };
     let Some((finished_at, key)) = of.finish() else { return Ok(None) };
     if !of.effective() {
@@ -233,7 +228,7 @@ fn outcome(tx: &Connection, deployed: Option<&Deployed>, known: i64) -> Result<O
 /// Returns how long its recovery took, in microseconds, when it is the first time that it is known to have recovered.
 pub(super) fn renew(tx: &Connection, rollout: i64, position: i64) -> Result<Option<(i64, i64)>> {
     let known = position + 1;
-    let wanted = outcome(tx, deployed::of_rollout(tx, rollout, known)?.as_ref(), known)?;
+    let wanted = outcome(tx, deployment::row(tx, rollout, known)?.as_ref(), known)?;
     let mut statement = tx.prepare_cached(
         "SELECT target, finished_at, key, flags, failed, recovered_at, known_from FROM outcome \
          WHERE rollout = ?1 AND known_to = ?2",
