@@ -24,7 +24,7 @@ pub(super) use look_up::{By, Place, named, of_rollout, places, rollout_of};
 pub use query::{Deployment, Gap, Origin, Target, deployments, gaps, services, state, target, targets};
 pub(super) use query::{deployment, effects, is_usually_automatic};
 pub use standing::{Standing, standings};
-pub(super) use store::{Row, columns, live, row, row_before};
+pub(super) use store::{Row, columns, images, live, row, row_before};
 pub use tier::{Tier, tier};
 pub use walk::{Class, Ended, Status};
 

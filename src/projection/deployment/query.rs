@@ -219,10 +219,8 @@ fn damaged(what: &str, number: i64) -> Error {
 /// A row with its texts.
 pub(in super::super) fn deployment(snapshot: &Snapshot<'_>, row: Row) -> Result<Deployment> {
     let text = |id: Option<i64>| id.map(|id| snapshot.text(id)).transpose();
-    let images = match text(row.details.images)? {
-        Some(json) => serde_json::from_str(&json).map_err(|error| Error::Damaged(format!("images: {error}")))?,
-        None => Vec::new(),
-    };
+    let images =
+        row.details.images.map(|list| store::images(snapshot.connection, list)).transpose()?.unwrap_or_default();
     let name = |rollout: Option<i64>| rollout.map(|id| rollout_name(snapshot, id)).transpose();
     let automated = match row.details.flags & (AUTOMATED | BY_HAND) {
         AUTOMATED => Some(true),

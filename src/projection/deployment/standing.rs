@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use rusqlite::{OptionalExtension, Statement, params};
 
-use super::super::{CURRENT, Error, Result, Snapshot, instant};
+use super::super::{CURRENT, Result, Snapshot, instant};
 use super::fact::RunningImage;
+use super::store;
 use super::walk::{Class, Status};
 use crate::event::Timestamp;
 
@@ -101,9 +102,7 @@ fn images_of(
     if let Some(images) = known.get(&list) {
         return Ok(images.clone());
     }
-    let json = snapshot.text(list)?;
-    let images: Vec<RunningImage> =
-        serde_json::from_str(&json).map_err(|error| Error::Damaged(format!("images: {error}")))?;
+    let images = store::images(snapshot.connection, list)?;
     known.insert(list, images.clone());
     Ok(images)
 }

@@ -2,8 +2,8 @@
 
 use rusqlite::{Connection, OptionalExtension, Row as SqlRow, params};
 
-use super::super::{CURRENT, Error, Result};
-use super::fact::Kind;
+use super::super::{CURRENT, Error, Result, names};
+use super::fact::{Kind, RunningImage};
 use super::rollout::{Details, Fact, Order, Rollout};
 use super::walk::{Class, Outcome, Status};
 
@@ -105,6 +105,12 @@ impl Row {
     pub(in super::super) fn finish(&self) -> Option<Order> {
         self.finished_at.map(|at| (at, self.key))
     }
+}
+
+/// The images of a list, by the number of its text.
+pub(in super::super) fn images(connection: &Connection, list: i64) -> Result<Vec<RunningImage>> {
+    let json = names::text(connection, list)?;
+    serde_json::from_str(&json).map_err(|error| Error::Damaged(format!("images: {error}")))
 }
 
 /// A rollout as it was known; none where nothing was.

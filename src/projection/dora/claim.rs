@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::super::deployment::{Origin, Row, RunningImage};
+use super::super::deployment::{self, Origin, Row};
 use super::super::registry::Step;
-use super::super::{Error, Result, artifact, names, source};
+use super::super::{Result, artifact, names, source};
 use super::owner::Own;
 
 /// A deployment that succeeded with effect.
@@ -43,9 +43,7 @@ pub(super) fn of(step: &mut Step<'_>, deployed: Option<&Row>) -> Result<(Option<
         let commit = source::commit_id(step, &origin.repository, &origin.revision)?;
         revisions.insert(source::of_any_repository(step.tx, commit, i64::MAX)?);
     } else if let Some(images) = deployed.details.images {
-        let json = names::text(step.tx, images)?;
-        let images: Vec<RunningImage> =
-            serde_json::from_str(&json).map_err(|error| Error::Damaged(format!("images: {error}")))?;
+        let images = deployment::images(step.tx, images)?;
         for digest in images.into_iter().filter_map(|image| image.digest) {
             let digest = step.name(&digest)?;
             leaning.insert(digest);

@@ -303,7 +303,7 @@ impl Answers<'_> {
     }
 
     fn images(&self, list: i64) -> Result<Vec<RunningImage>> {
-        images(self.snapshot, list)
+        deployment::images(self.snapshot.connection, list)
     }
 
     /// An image that ran, by what is known of it and of what it is linked with.
@@ -374,12 +374,6 @@ impl Answers<'_> {
             position,
         })
     }
-}
-
-/// The images of a list.
-pub(super) fn images(snapshot: &Snapshot<'_>, list: i64) -> Result<Vec<RunningImage>> {
-    let json = snapshot.text(list)?;
-    serde_json::from_str(&json).map_err(|error| Error::Damaged(format!("images: {error}")))
 }
 
 fn severity(number: i64) -> Severity {

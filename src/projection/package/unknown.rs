@@ -2,9 +2,9 @@
 
 use rusqlite::params;
 
-use super::super::deployment::RunningImage;
+use super::super::deployment::{self, RunningImage};
 use super::super::{Basis, CURRENT, Result, Snapshot, instant};
-use super::exposure::{Doubt, Question, images, targets};
+use super::exposure::{Doubt, Question, targets};
 use super::store::DocumentKind;
 use crate::event::Timestamp;
 
@@ -166,7 +166,7 @@ fn in_words(
         });
     }
     let identity = snapshot.text(image)?;
-    let listed = list.map(|list| images(snapshot, list)).transpose()?.unwrap_or_default();
+    let listed = list.map(|list| deployment::images(snapshot.connection, list)).transpose()?.unwrap_or_default();
     let found = listed.into_iter().find(|image| image.identity() == identity);
     let nameless = RunningImage { name: String::new(), tag: None, digest: Some(identity) };
     let image_named = found.unwrap_or(nameless);

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use rusqlite::params;
 
 use super::super::super::deployment::RunningImage;
-use super::super::super::{Error, Result, artifact};
+use super::super::super::{Result, artifact, deployment};
 use super::deployed::told;
 use super::{Audit, Case, Kind};
 
@@ -102,15 +102,11 @@ impl Builds {
 /// Whether something that ever ran in a target is known to come from a commit.
 fn ran_linked(audit: &Audit<'_>, target: i64) -> Result<bool> {
     let mut statement = audit.snapshot.connection.prepare_cached(
-        "SELECT DISTINCT name.text FROM deployment JOIN name ON name.id = deployment.images \
-         WHERE deployment.target = ?1 AND deployment.known_from < ?2",
+        "SELECT DISTINCT images FROM deployment WHERE target = ?1 AND known_from < ?2 AND images NOT NULL",
     )?;
     let mut rows = statement.query(params![target, audit.known()])?;
     while let Some(row) = rows.next()? {
-        let list: String = row.get(0)?;
-        let images: Vec<RunningImage> =
-            serde_json::from_str(&list).map_err(|error| Error::Damaged(format!("images: {error}")))?;
-        for image in &images {
+        for image in &deployment::images(audit.snapshot.connection, row.get(0)?)? {
             if is_linked(audit, image)? {
                 return Ok(true);
             }
