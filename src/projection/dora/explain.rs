@@ -292,7 +292,7 @@ impl Explaining<'_> {
         Ok(Item {
             targets: vec![it.target],
             about: About::Change { commit, author, deployment: self.name(it.rollout)? },
-            began_at: fact.and_then(|fact| fact.authored_at.or(fact.committed_at)),
+            began_at: fact.and_then(|fact| fact.written_at()),
             at: Some(it.finished_at),
             seconds,
             counts: seconds.is_some(),

@@ -9,7 +9,7 @@ use std::collections::{BTreeSet, HashSet};
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::super::Result;
+use super::super::{Result, source};
 use super::claim::Claim;
 
 /// A deployment as an owner; ordered as deployments were done.
@@ -41,13 +41,6 @@ pub(super) fn targets(tx: &Connection, commit: i64) -> Result<Vec<i64>> {
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// The parents of a commit.
-pub(super) fn parents(tx: &Connection, commit: i64) -> Result<Vec<i64>> {
-    let mut statement = tx.prepare_cached("SELECT parent FROM commit_parent WHERE child = ?1 ORDER BY n")?;
-    let rows = statement.query_map([commit], |row| row.get(0))?;
-    Ok(rows.collect::<Result<_, _>>()?)
-}
-
 /// Hands an owner down from a commit. What changes hands is told to `touched`, where that is given.
 fn hand_down(tx: &Connection, target: i64, from: i64, own: Own, mut touched: Option<&mut Touched>) -> Result<()> {
     let mut waiting = vec![from];
@@ -62,7 +55,7 @@ fn hand_down(tx: &Connection, target: i64, from: i64, own: Own, mut touched: Opt
         if let Some(touched) = touched.as_deref_mut() {
             touched.insert((target, commit));
         }
-        waiting.extend(parents(tx, commit)?);
+        waiting.extend(source::parents(tx, commit, i64::MAX)?);
     }
     Ok(())
 }
@@ -84,7 +77,7 @@ pub(super) fn brought(tx: &Connection, claim: &Claim) -> Result<HashSet<i64>> {
     while let Some(commit) = waiting.pop() {
         let its = owner(tx, claim.target, commit)?.is_some_and(|own| own.rollout == claim.own.rollout);
         if its && found.insert(commit) {
-            waiting.extend(parents(tx, commit)?);
+            waiting.extend(source::parents(tx, commit, i64::MAX)?);
         }
     }
     Ok(found)
@@ -132,7 +125,7 @@ fn of_children(tx: &Connection, target: i64, commit: i64) -> Result<Option<Own>>
 
 /// Takes in that more is known of a commit: its owners go on to its parents.
 pub(super) fn commit_known(tx: &Connection, commit: i64, touched: &mut Touched) -> Result<()> {
-    let parents = parents(tx, commit)?;
+    let parents = source::parents(tx, commit, i64::MAX)?;
     for target in targets(tx, commit)? {
         touched.insert((target, commit));
         if let Some(own) = owner(tx, target, commit)? {

@@ -123,13 +123,12 @@ fn told(tx: &Connection, target: i64, commit: i64, fact: &source::CommitFact, ow
     {
         return Ok(Err(Reason::CherryPick));
     }
-    Ok(lead_time(fact.authored_at.or(fact.committed_at), own.finished_at))
+    Ok(lead_time(fact.written_at(), own.finished_at))
 }
 
 /// Who was the first to bring a commit: as itself, or within one that it was squashed into.
 fn first_bringer(tx: &Connection, target: i64, commit: i64) -> Result<Option<Own>> {
-    let mut statement = tx.prepare_cached("SELECT commit_id FROM squash WHERE original = ?1")?;
-    let squashes: Vec<i64> = statement.query_map([commit], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    let squashes = squashes(tx, commit)?;
     let mut first = owner::owner(tx, target, commit)?;
     if !squashes.is_empty() && is_recorded(tx, commit)? {
         for squash in squashes {

@@ -10,7 +10,6 @@ use rusqlite::{Connection, OptionalExtension};
 use super::super::Result;
 use super::super::source::{self, Happened, Role};
 use super::gather::{Change, LeadFrom};
-use super::owner::parents;
 use super::sample::lead_time;
 
 /// A change that was merged.
@@ -96,11 +95,11 @@ fn first_commit(
     let mut first = earliest(connection, &commits, known)?;
     if first.is_none() {
         let head = change.head.filter(|head| brought.contains(head)).unwrap_or(merged_as);
-        let joined = parents(connection, merged_as)?;
+        let joined = source::parents(connection, merged_as, known)?;
         let mut before: Vec<i64> = change.base.into_iter().collect();
         before.extend(joined.first().filter(|_| joined.len() > 1));
-        let before = within(connection, before, brought)?;
-        commits = within(connection, vec![head], brought)?;
+        let before = within(connection, before, brought, known)?;
+        commits = within(connection, vec![head], brought, known)?;
         commits.retain(|commit| !before.contains(commit));
         first = earliest(connection, &commits, known)?;
     }
@@ -112,19 +111,19 @@ fn earliest(connection: &Connection, commits: &HashSet<i64>, known: i64) -> Resu
     let mut first = None;
     for commit in commits {
         let fact = source::commit(connection, *commit, known)?;
-        let written = fact.and_then(|fact| fact.authored_at.or(fact.committed_at));
+        let written = fact.and_then(|fact| fact.written_at());
         first = [first, written].into_iter().flatten().min();
     }
     Ok(first)
 }
 
 /// What is reachable by way of some commits alone.
-fn within(connection: &Connection, from: Vec<i64>, commits: &HashSet<i64>) -> Result<HashSet<i64>> {
+fn within(connection: &Connection, from: Vec<i64>, commits: &HashSet<i64>, known: i64) -> Result<HashSet<i64>> {
     let mut found = HashSet::new();
     let mut waiting = from;
     while let Some(commit) = waiting.pop() {
         if commits.contains(&commit) && found.insert(commit) {
-            waiting.extend(parents(connection, commit)?);
+            waiting.extend(source::parents(connection, commit, known)?);
         }
     }
     Ok(found)

@@ -5,7 +5,7 @@ use std::collections::{BinaryHeap, HashMap, HashSet};
 use rusqlite::{Connection, params};
 
 use super::super::Result;
-use super::query::{commit, place};
+use super::query::{commit, parents, place};
 
 /// Most commits that one walk looks at.
 const WALK_MAX: usize = 20_000;
@@ -141,13 +141,6 @@ impl Walk<'_> {
         let of = |side: u8| single.iter().filter(|(.., sides)| *sides == side).map(|(.., id, _)| *id).collect();
         Ok(Difference { added: of(AFTER), removed: of(BEFORE), incomplete: edge || cut })
     }
-}
-
-fn parents(connection: &Connection, commit: i64, known: i64) -> Result<Vec<i64>> {
-    let mut statement =
-        connection.prepare_cached("SELECT parent FROM commit_parent WHERE child = ?1 AND position < ?2 ORDER BY n")?;
-    let rows = statement.query_map([commit, known], |row| row.get(0))?;
-    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// Whether a commit is one of some commits, or behind one. None where there is too much history to tell.

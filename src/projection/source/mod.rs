@@ -10,8 +10,8 @@ mod review;
 pub(super) use fold::{Happened, Role};
 pub use fold::{Sources, commit_id};
 pub(super) use history::{difference, is_behind};
-pub use query::{Commit, CommitFact, commit, find_commits};
-pub(super) use query::{in_words, of_any_repository, place};
+pub use query::{Commit, CommitFact, commit};
+pub(super) use query::{in_words, of_any_repository, parents, place};
 pub use review::{Approval, Change};
 pub(super) use review::{author, change, changes_of, merged_as};
 

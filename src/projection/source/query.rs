@@ -26,6 +26,14 @@ pub struct CommitFact {
     pub position: i64,
 }
 
+impl CommitFact {
+    /// When the change was written; else when the commit was made. In microseconds since 1970.
+    #[must_use]
+    pub fn written_at(&self) -> Option<i64> {
+        self.authored_at.or(self.committed_at)
+    }
+}
+
 /// What is known of a commit from facts before the position `known`; none where it was only mentioned.
 ///
 /// # Errors
@@ -48,19 +56,14 @@ pub fn commit(connection: &Connection, id: i64, known: i64) -> Result<Option<Com
     }))
 }
 
-/// Commits (`git_commit.id`) whose id is or begins with `prefix`, in lower-case hexadecimal, at most 100; by id and
-/// repository. Commits that were only mentioned are among them.
+/// The parents of a commit, in their order, from facts before the position `known`.
 ///
 /// # Errors
 /// `Database`.
-pub fn find_commits(connection: &Connection, prefix: &str) -> Result<Vec<i64>> {
-    // What begins with the prefix lies before the prefix with the first character after the digits.
-    let mut statement = connection.prepare_cached(
-        "SELECT git_commit.id FROM name JOIN git_commit ON git_commit.oid = name.id \
-         JOIN name AS place ON place.id = git_commit.repository \
-         WHERE name.text >= ?1 AND name.text < ?1 || 'g' ORDER BY name.text, place.text LIMIT 100",
-    )?;
-    let rows = statement.query_map([prefix], |row| row.get(0))?;
+pub(in super::super) fn parents(connection: &Connection, commit: i64, known: i64) -> Result<Vec<i64>> {
+    let mut statement =
+        connection.prepare_cached("SELECT parent FROM commit_parent WHERE child = ?1 AND position < ?2 ORDER BY n")?;
+    let rows = statement.query_map([commit, known], |row| row.get(0))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
