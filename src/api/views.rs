@@ -6,7 +6,7 @@ use super::proto::v1 as pb;
 use super::{Timestamp, status};
 use crate::app::Views;
 use crate::event;
-use crate::projection::deployment::{self, Deployment, Origin};
+use crate::projection::deployment::{self, Deployment, Origin, RunningImage};
 use crate::projection::{About, Basis, Error, Result, Snapshot, artifact};
 
 /// Asks the views, once they hold what is asked of.
@@ -52,28 +52,58 @@ pub(super) fn page_size(asked: u32) -> usize {
     }
 }
 
-/// Where the page after a full one begins; empty after the last. It names the events that the first page made use of, so
-/// that all pages are of one state.
-pub(super) fn next_page<T>(basis: &Basis, found: &[T], limit: usize, place: impl Fn(&T) -> (i64, i64)) -> String {
+/// Names a place in an answer, and the events that the first page made use of, so that all pages are of one state.
+pub(super) fn page_token<const N: usize>(basis: &Basis, place: [i64; N]) -> String {
+    let mut token = basis.known_at.to_string();
+    place.iter().for_each(|number| token += &format!(".{number}"));
+    token
+}
+
+/// Where the page after a full one begins; empty after the last.
+pub(super) fn next_page<T, const N: usize>(
+    basis: &Basis,
+    found: &[T],
+    limit: usize,
+    place: impl Fn(&T) -> [i64; N],
+) -> String {
     let last = found.last().filter(|_| found.len() == limit).map(place);
-    last.map_or_else(String::new, |(first, second)| format!("{}.{first}.{second}", basis.known_at))
+    last.map_or_else(String::new, |place| page_token(basis, place))
+}
+
+/// Where the page after a full one begins that skipped so many; empty after the last.
+pub(super) fn next_offset<T>(basis: &Basis, found: &[T], limit: usize, skipped: usize) -> String {
+    let next = i64::try_from(skipped.saturating_add(limit)).unwrap_or(i64::MAX);
+    next_page(basis, found, limit, |_| [next])
 }
 
 /// Where a page goes on; it asks of the same events as the page before.
-pub(super) fn continues(asked: &mut pb::Asked, token: &str) -> Result<Option<(i64, i64)>, Status> {
+pub(super) fn continues<const N: usize>(asked: &mut pb::Asked, token: &str) -> Result<Option<[i64; N]>, Status> {
     if token.is_empty() {
         return Ok(None);
     }
-    let mut parts = token.split('.');
-    let mut number = || parts.next().and_then(|part| part.parse::<i64>().ok());
-    let (known_at, first, second) = (number(), number(), number());
-    match (known_at.and_then(|known| u64::try_from(known).ok()), first.zip(second), parts.next()) {
-        (Some(known_at), Some(place), None) if asked.known_at.is_none_or(|asked| asked == known_at) => {
+    let place = || {
+        let (known_at, place) = token.split_once('.')?;
+        let known_at: u64 = known_at.parse().ok()?;
+        let place: Vec<i64> = place.split('.').map(|number| number.parse().ok()).collect::<Option<_>>()?;
+        Some((known_at, <[i64; N]>::try_from(place).ok()?))
+    };
+    match place() {
+        Some((known_at, place)) if asked.known_at.is_none_or(|asked| asked == known_at) => {
             asked.known_at = Some(known_at);
             Ok(Some(place))
         }
-        _ => Err(status::of_query(&Error::invalid("page_token", "is not the one of the answer before"))),
+        _ => Err(not_the_one()),
     }
+}
+
+/// How many a page leaves out, where pages go on by number.
+pub(super) fn offset(asked: &mut pb::Asked, token: &str) -> Result<usize, Status> {
+    let skipped = continues(asked, token)?.map(|[skipped]: [i64; 1]| usize::try_from(skipped));
+    skipped.transpose().map(Option::unwrap_or_default).map_err(|_negative| not_the_one())
+}
+
+fn not_the_one() -> Status {
+    status::of_query(&Error::invalid("page_token", "is not the one of the answer before"))
 }
 
 /// A text that restricts, unless it is empty.
@@ -117,6 +147,11 @@ pub(super) fn revision(origin: Origin) -> pb::Revision {
     pb::Revision { repository: repository(&origin.repository), revision: origin.revision }
 }
 
+/// An image.
+pub(super) fn image(image: RunningImage) -> pb::RunningImage {
+    pb::RunningImage { name: image.name, tag: image.tag, digest: image.digest }
+}
+
 /// A deployment with everything that belongs to it.
 pub(super) fn deployment_to_proto(
     snapshot: &Snapshot<'_>,
@@ -137,11 +172,7 @@ pub(super) fn deployment_to_proto(
         replaces: deployment.replaces,
         started_at: deployment.started_at.map(Into::into),
         finished_at: deployment.finished_at.map(Into::into),
-        images: deployment
-            .images
-            .into_iter()
-            .map(|image| pb::RunningImage { name: image.name, tag: image.tag, digest: image.digest })
-            .collect(),
+        images: deployment.images.into_iter().map(image).collect(),
         source_commits,
         manifest: deployment.manifest.map(revision),
         command: deployment.command,

@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::environment::{gap_lines, short, table};
 use super::exit::{Exit, Outcome};
-use super::questions::{Known, Questions, instant};
+use super::questions::{Known, Questions, instant, more};
 use super::{Settings, print, print_json, printable};
 use crate::api::proto::v1 as pb;
 use crate::api::proto::v1::environment_service_client::EnvironmentServiceClient;
@@ -77,10 +77,7 @@ pub(super) async fn drift(settings: &Settings, args: Drift) -> Result<Outcome, E
             person(episode.suspect.as_ref()),
         ]);
     }
-    let more = match answer.next_page_token.as_str() {
-        "" => String::new(),
-        token => format!("more: --page-token {token}\n"),
-    };
+    let more = more("--page-token", &answer.next_page_token);
     let known = answer.basis.unwrap_or_default().known_at;
     let head = format!("{} episodes of drift, known at {known}\n", answer.episodes.len());
     print(&printable(&format!("{head}{table}\n{}{more}", gap_lines(&answer.gaps))))

@@ -7,7 +7,7 @@ use clap::Args;
 use super::drift::person;
 use super::environment::{short, table};
 use super::exit::{Exit, Outcome};
-use super::questions::{Known, Questions, instant};
+use super::questions::{Known, Questions, instant, more};
 use super::{Settings, print, print_json, printable};
 use crate::api::proto::v1 as pb;
 use crate::api::proto::v1::audit_service_client::AuditServiceClient;
@@ -112,10 +112,7 @@ fn in_words(answer: &pb::ListExceptionsResponse) -> String {
             blind += &format!("not judged: {} of {}, {}: {}\n", not.examined, it.kind, not.subject, not.reason);
         }
     }
-    let more = match answer.next_page_token.as_str() {
-        "" => String::new(),
-        token => format!("more: --page-token {token}\n"),
-    };
+    let more = more("--page-token", &answer.next_page_token);
     format!("{text}\n{looked}\n{blind}{more}")
 }
 

@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::environment::{gap_lines, short, table};
 use super::exit::{Exit, Outcome};
-use super::questions::{Known, Questions, instant};
+use super::questions::{Known, Questions, instant, more};
 use super::{Settings, print, print_json, printable};
 use crate::api::proto::v1 as pb;
 use crate::api::proto::v1::provenance_service_client::ProvenanceServiceClient;
@@ -69,12 +69,12 @@ fn shown(answer: &pb::FindExposureResponse) -> String {
     if !answer.periods.is_empty() {
         text += &periods(&answer.periods);
     }
-    text += &more(&answer.next_page_token, "--page-token");
+    text += &more("--page-token", &answer.next_page_token);
     if !answer.unknown.is_empty() {
         text += "\nnot known, so they may have it:\n";
         text += &unknown(&answer.unknown);
     }
-    text += &more(&answer.next_unknown_page_token, "--unknown-page-token");
+    text += &more("--unknown-page-token", &answer.next_unknown_page_token);
     if !answer.without_images.is_empty() {
         let targets = answer.without_images.iter().map(|it| format!("{}/{}", it.environment, it.service));
         text += &format!("\nnot even the images are known of: {}\n", targets.collect::<Vec<_>>().join(", "));
@@ -155,8 +155,4 @@ fn unknown(images: &[pb::UnknownImage]) -> String {
 
 fn image(image: Option<&pb::RunningImage>) -> String {
     image.map(super::environment::image).unwrap_or_default()
-}
-
-fn more(token: &str, flag: &str) -> String {
-    if token.is_empty() { String::new() } else { format!("more: {flag} {token}\n") }
 }

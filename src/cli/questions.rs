@@ -62,6 +62,11 @@ impl Questions {
     }
 }
 
+/// How to go on where an answer was a full page: the flag with its token. Empty after the last.
+pub(super) fn more(flag: &str, token: &str) -> String {
+    if token.is_empty() { String::new() } else { format!("more: {flag} {token}\n") }
+}
+
 /// An instant of the command line: RFC 3339, or a day, which begins at midnight UTC.
 pub(super) fn instant(text: &str) -> Result<Timestamp, String> {
     let whole = if text.len() == 10 { format!("{text}T00:00:00Z") } else { text.to_owned() };

@@ -7,7 +7,7 @@ use clap::Args;
 use super::drift::person;
 use super::environment::{short, table};
 use super::exit::{Exit, Outcome};
-use super::questions::{Known, Questions, instant};
+use super::questions::{Known, Questions, instant, more};
 use super::{Settings, print, print_json, printable};
 use crate::api::proto::v1 as pb;
 use crate::api::proto::v1::provenance_service_client::ProvenanceServiceClient;
@@ -96,8 +96,5 @@ fn text(answer: &pb::SearchResponse) -> String {
         }
         line(&table.to_string());
     }
-    if !answer.next_page_token.is_empty() {
-        line(&format!("more: --page-token {}", answer.next_page_token));
-    }
-    text
+    text + &more("--page-token", &answer.next_page_token)
 }

@@ -6,7 +6,7 @@ use super::super::proto::v1 as pb;
 use super::super::{status, views as wire};
 use crate::app::Views;
 use crate::projection::practice::{self, Exception, Kind, Looked, NotJudged, Place, Query};
-use crate::projection::{Basis, Error, Result as QueryResult, Snapshot};
+use crate::projection::{Error, Result as QueryResult, Snapshot};
 
 /// The service over the views of one ledger.
 #[derive(Clone)]
@@ -38,7 +38,7 @@ impl pb::audit_service_server::AuditService for AuditApi {
             kinds: kinds.map_err(|what| status::of_query(&Error::invalid("kinds", what)))?,
         };
         let mut asked = request.asked.unwrap_or_default();
-        let after = continues(&mut asked, &request.page_token)?;
+        let after = wire::continues(&mut asked, &request.page_token)?.map(Place::from);
         let limit = wire::page_size(request.page_size);
         wire::ask(&self.views, asked, practice::NEEDS, move |snapshot, basis| {
             let page = practice::exceptions(snapshot, basis, &query, after, limit)?;
@@ -48,34 +48,10 @@ impl pb::audit_service_server::AuditService for AuditApi {
                 basis: Some(wire::basis_to_proto(basis)),
                 exceptions: exceptions?,
                 looked_at: page.looked_at.into_iter().map(looked_to_proto).collect(),
-                next_page_token: page.next.map_or_else(String::new, |next| token(basis, next)),
+                next_page_token: page.next.map_or_else(String::new, |next| wire::page_token(basis, next.into())),
             })
         })
         .await
-    }
-}
-
-/// Where the next page begins. It names the events that this one made use of, so that all pages are of one state.
-fn token(basis: &Basis, (at, kind, key): Place) -> String {
-    format!("{}.{at}.{kind}.{key}", basis.known_at)
-}
-
-/// Where a page goes on; it asks of the same events as the page before.
-fn continues(asked: &mut pb::Asked, token: &str) -> Result<Option<Place>, Status> {
-    if token.is_empty() {
-        return Ok(None);
-    }
-    let parts: Result<Vec<i64>, _> = token.split('.').map(str::parse).collect();
-    let place = match parts.as_deref() {
-        Ok([known_at, at, kind, key]) => u64::try_from(*known_at).ok().map(|known_at| (known_at, (*at, *kind, *key))),
-        _ => None,
-    };
-    match place {
-        Some((known_at, place)) if asked.known_at.is_none_or(|asked| asked == known_at) => {
-            asked.known_at = Some(known_at);
-            Ok(Some(place))
-        }
-        _ => Err(status::of_query(&Error::invalid("page_token", "is not the one of the answer before"))),
     }
 }
 

@@ -21,7 +21,7 @@ pub(super) async fn list(
         to: wire::instant_from_proto("to", request.to)?,
     };
     let mut asked = request.asked.unwrap_or_default();
-    let after = wire::continues(&mut asked, &request.page_token)?;
+    let after = wire::continues(&mut asked, &request.page_token)?.map(<(i64, i64)>::from);
     let limit = wire::page_size(request.page_size);
     wire::ask(views, asked, &[&deployment::ABOUT, &practice::ABOUT], move |snapshot, basis| {
         let (environment, service) = (window.environment.as_deref(), window.service.as_deref());
@@ -31,7 +31,7 @@ pub(super) async fn list(
             return Err(Error::NotFound(format!("target {name}")));
         }
         let found = practice::episodes(snapshot, basis, &window, after, limit)?;
-        let next_page_token = wire::next_page(basis, &found, limit, Episode::place);
+        let next_page_token = wire::next_page(basis, &found, limit, |it| it.place().into());
         let now = wire::at_or_newest(basis, window.to);
         let since = targets.iter().map(|target| target.since).min();
         let episodes: QueryResult<_> =

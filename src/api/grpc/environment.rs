@@ -5,8 +5,7 @@ use tonic::{Request, Response, Status};
 use super::super::proto::v1 as pb;
 use super::super::{status, views as wire};
 use crate::app::Views;
-use crate::projection::deployment::{self, Deployment};
-use crate::projection::{self, Error, artifact, source};
+use crate::projection::{self, Error, artifact, deployment, source};
 
 /// The service over the views of one ledger.
 #[derive(Clone)]
@@ -66,12 +65,12 @@ impl pb::environment_service_server::EnvironmentService for EnvironmentApi {
         let request = request.into_inner();
         let (from, to) = (wire::instant_from_proto("from", request.from)?, wire::instant_from_proto("to", request.to)?);
         let mut asked = request.asked.unwrap_or_default();
-        let after = wire::continues(&mut asked, &request.page_token)?;
+        let after = wire::continues(&mut asked, &request.page_token)?.map(<(i64, i64)>::from);
         let limit = wire::page_size(request.page_size);
         wire::ask(&self.views, asked, DEPLOYMENTS, move |snapshot, basis| {
             let target = deployment::target(snapshot, basis, &request.environment, &request.service)?;
             let found = deployment::deployments(snapshot, basis, &target, (from, to), after, limit)?;
-            let next_page_token = wire::next_page(basis, &found, limit, Deployment::place);
+            let next_page_token = wire::next_page(basis, &found, limit, |it| it.place().into());
             let (first, last) = (from.unwrap_or(target.since), wire::at_or_newest(basis, to));
             let deployments: projection::Result<_> =
                 found.into_iter().map(|found| wire::deployment_to_proto(snapshot, basis, found)).collect();

@@ -6,7 +6,6 @@ use super::super::proto::v1 as pb;
 use super::super::{status, views as wire};
 use crate::app::Views;
 use crate::event::Timestamp;
-use crate::projection::deployment::RunningImage;
 use crate::projection::package::{
     self, Exposed, Package, Period, Place, Question, Sighting, Statement, Subject, Unknown,
 };
@@ -27,14 +26,12 @@ pub(super) async fn find(
         to: wire::instant_from_proto("to", request.to)?,
     };
     let mut asked = request.asked.unwrap_or_default();
-    let (offset, _) = wire::continues(&mut asked, &request.page_token)?.unwrap_or_default();
-    let after = wire::continues(&mut asked, &request.unknown_page_token)?;
+    let skipped = wire::offset(&mut asked, &request.page_token)?;
+    let after = wire::continues(&mut asked, &request.unknown_page_token)?.map(<(i64, i64)>::from);
     let limit = wire::page_size(request.page_size);
     wire::ask(views, asked, NEEDS, move |snapshot, basis| {
-        let skipped = usize::try_from(offset).unwrap_or(0);
         let found = package::exposure(snapshot, basis, &question, skipped, limit)?;
         let unknown = package::unknown(snapshot, basis, &question, &found.doubt, after, limit)?;
-        let next = offset.saturating_add(i64::try_from(limit).unwrap_or(i64::MAX));
         Ok(pb::FindExposureResponse {
             basis: Some(wire::basis_to_proto(basis)),
             packages: purls(&found.packages),
@@ -43,10 +40,10 @@ pub(super) async fn find(
             disclosed_at: found.disclosed_at.map(Into::into),
             first_seen: found.first_seen.map(sighting),
             artifacts: found.artifacts as u64,
-            next_page_token: wire::next_page(basis, &found.periods, limit, |_| (next, 0)),
+            next_page_token: wire::next_offset(basis, &found.periods, limit, skipped),
             periods: found.periods.into_iter().map(period).collect(),
             periods_total: found.periods_total as u64,
-            next_unknown_page_token: wire::next_page(basis, &unknown, limit, Unknown::place),
+            next_unknown_page_token: wire::next_page(basis, &unknown, limit, |it| it.place().into()),
             unknown: unknown.into_iter().map(unknown_image).collect(),
             without_images: without_images(snapshot, basis, &question)?,
             gaps: wire::gaps(
@@ -100,13 +97,9 @@ fn period(period: Period) -> pb::ExposurePeriod {
     }
 }
 
-fn image(image: RunningImage) -> pb::RunningImage {
-    pb::RunningImage { name: image.name, tag: image.tag, digest: image.digest }
-}
-
 fn exposed(exposed: Exposed) -> pb::ExposedImage {
     pb::ExposedImage {
-        image: Some(image(exposed.image)),
+        image: Some(wire::image(exposed.image)),
         packages: purls(&exposed.packages),
         evidence: exposed.evidence.as_str().to_owned(),
         first_seen: Some(sighting(exposed.first_seen)),
@@ -132,7 +125,7 @@ fn unknown_image(unknown: Unknown) -> pb::UnknownImage {
         to: place.to.map(Into::into),
     };
     pb::UnknownImage {
-        image: Some(image(unknown.image)),
+        image: Some(wire::image(unknown.image)),
         places: unknown.places.into_iter().map(place).collect(),
         reasons: unknown.reasons,
     }

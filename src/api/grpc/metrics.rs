@@ -177,18 +177,12 @@ impl pb::metrics_service_server::MetricsService for MetricsApi {
         let words = Figure::ALL.map(|figure| (figure.as_str(), figure));
         let figure = word("figure", &request.figure, &words)?;
         let mut asked = request.asked.unwrap_or_default();
-        let skip = wire::continues(&mut asked, &request.page_token)?;
-        let skip = match skip.map(|(skip, _)| usize::try_from(skip)) {
-            None => 0,
-            Some(Ok(skip)) => skip,
-            Some(Err(_)) => return Err(invalid("page_token", "is not the one of the answer before")),
-        };
+        let skip = wire::offset(&mut asked, &request.page_token)?;
         let limit = wire::page_size(request.page_size);
         wire::ask(&self.views, asked, NEEDS, move |snapshot, basis| {
             let material = question.gather(snapshot, basis)?;
             let found = dora::explain(snapshot, basis, &material, figure, request.all, (skip, limit))?;
-            let next = i64::try_from(skip.saturating_add(limit)).unwrap_or(i64::MAX);
-            let next_page_token = wire::next_page(basis, &found, limit, |_| (next, 0));
+            let next_page_token = wire::next_offset(basis, &found, limit, skip);
             let items: QueryResult<_> =
                 found.into_iter().map(|item| item_to_proto(snapshot, &material, item)).collect();
             Ok(pb::ExplainDoraResponse {

@@ -14,7 +14,7 @@ pub(super) async fn search(views: &Views, request: pb::SearchRequest) -> Result<
     let question = Question::parse(&request.query).map_err(|error| status::of_query(&error))?;
     let (from, to) = (wire::instant_from_proto("from", request.from)?, wire::instant_from_proto("to", request.to)?);
     let mut asked = request.asked.unwrap_or_default();
-    let before = wire::continues(&mut asked, &request.page_token)?.map(|(place, _)| place);
+    let before = wire::continues(&mut asked, &request.page_token)?.map(|[place]| place);
     let limit = wire::page_size(request.page_size);
     wire::ask(views, asked, &[&search::ABOUT], move |snapshot, basis| {
         let answer = search::search(snapshot, basis, &question, (from, to), before, limit)?;
@@ -23,7 +23,7 @@ pub(super) async fn search(views: &Views, request: pb::SearchRequest) -> Result<
             basis: Some(wire::basis_to_proto(basis)),
             things: answer.things.iter().map(thing_to_proto).collect(),
             names: answer.names.into_iter().map(name_to_proto).collect(),
-            next_page_token: wire::next_page(basis, next, next.len(), |place| (*place, 0)),
+            next_page_token: wire::next_page(basis, next, next.len(), |place| [*place]),
             hits: answer.hits.into_iter().map(|hit| hit_to_proto(snapshot, hit)).collect::<QueryResult<_>>()?,
         })
     })

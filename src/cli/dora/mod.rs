@@ -2,6 +2,7 @@
 
 mod show;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 
 use super::exit::{Exit, Outcome};
@@ -10,6 +11,7 @@ use super::{Settings, print, print_json, printable};
 use crate::api::proto::v1 as pb;
 use crate::api::proto::v1::metrics_service_client::MetricsServiceClient;
 use crate::event::Timestamp;
+use crate::projection::dora::Figure;
 
 /// What figures are asked of.
 #[derive(Debug, Clone, Args)]
@@ -102,29 +104,10 @@ enum Format {
     Csv,
 }
 
-/// A figure, as it is named in answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-#[value(rename_all = "snake_case")]
-pub(super) enum Figure {
-    DeploymentFrequency,
-    ChangeLeadTime,
-    ChangeFailureRate,
-    FailedDeploymentRecoveryTime,
-    DeploymentReworkRate,
-    Mttr,
-}
-
-impl Figure {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::DeploymentFrequency => "deployment_frequency",
-            Self::ChangeLeadTime => "change_lead_time",
-            Self::ChangeFailureRate => "change_failure_rate",
-            Self::FailedDeploymentRecoveryTime => "failed_deployment_recovery_time",
-            Self::DeploymentReworkRate => "deployment_rework_rate",
-            Self::Mttr => "mttr",
-        }
-    }
+/// Reads a figure by its name in answers.
+fn figure() -> impl TypedValueParser<Value = Figure> {
+    let words = PossibleValuesParser::new(Figure::ALL.map(Figure::as_str));
+    words.try_map(|word| Figure::ALL.into_iter().find(|figure| figure.as_str() == word).ok_or("no such figure"))
 }
 
 #[derive(Debug, Args)]
@@ -141,14 +124,14 @@ pub(super) struct Dora {
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
     /// Draw a figure over time [default: how often, by week]
-    #[arg(long, value_enum, num_args = 0..=1, default_missing_value = "deployment_frequency", value_name = "FIGURE")]
+    #[arg(long, value_parser = figure(), num_args = 0..=1, default_missing_value = "deployment_frequency", value_name = "FIGURE")]
     plot: Option<Figure>,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct Explain {
     /// The figure
-    #[arg(value_enum)]
+    #[arg(value_parser = figure())]
     figure: Figure,
     #[command(flatten)]
     question: Question,

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::Figure;
 use crate::api::proto::v1 as pb;
 use crate::cli::drift::{person, span};
 use crate::cli::environment::{gap_lines, short, table};
 use crate::cli::exit::Exit;
+use crate::cli::questions::more;
+use crate::projection::dora::Figure;
 
 fn lasted(seconds: Option<i64>) -> String {
     seconds.map_or_else(|| "-".to_owned(), |seconds| span(seconds.unsigned_abs()))
@@ -239,10 +240,7 @@ pub(super) fn items(answer: &pb::ExplainDoraResponse) -> String {
             item.why.iter().map(why).collect::<Vec<_>>().join("\n"),
         ]);
     }
-    let more = match answer.next_page_token.as_str() {
-        "" => String::new(),
-        token => format!("more: --page-token {token}\n"),
-    };
+    let more = more("--page-token", &answer.next_page_token);
     let known = answer.basis.unwrap_or_default().known_at;
     let (from, to) = (short(answer.from), short(answer.to));
     format!("{} from {from} to {to}, known at {known}\n{table}\n{more}", answer.figure.replace('_', " "))
