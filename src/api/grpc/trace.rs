@@ -5,6 +5,7 @@ use tonic::{Response, Status};
 use super::super::proto::v1 as pb;
 use super::super::views as wire;
 use crate::app::Views;
+use crate::projection::artifact::Scan;
 use crate::projection::provenance::{self, Artifact, Attestation, Change, Check, Commit, Link, Review, Thing, Trace};
 use crate::projection::{Basis, Result as QueryResult, Snapshot};
 
@@ -153,20 +154,17 @@ fn artifact_to_proto(artifact: Artifact) -> pb::TracedArtifact {
         at: Some(build.at.into()),
         position: build.position,
     };
-    let scan = |scan: provenance::Scan| {
-        let [critical, high, medium, low] = scan.severities;
-        pb::TracedScan {
-            kind: scan.kind.to_string(),
-            status: scan.status.to_string(),
-            tool: scan.tool,
-            findings: scan.findings,
-            critical,
-            high,
-            medium,
-            low,
-            at: Some(scan.at.into()),
-            position: scan.position,
-        }
+    let scan = |scan: Scan| pb::TracedScan {
+        kind: scan.kind.to_string(),
+        status: scan.status.to_string(),
+        tool: scan.tool,
+        findings: scan.findings,
+        critical: scan.critical,
+        high: scan.high,
+        medium: scan.medium,
+        low: scan.low,
+        at: Some(scan.at.into()),
+        position: scan.position,
     };
     pb::TracedArtifact {
         digest: artifact.digest,

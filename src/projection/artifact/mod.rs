@@ -8,6 +8,7 @@ mod severe;
 pub use fold::Artifacts;
 pub(super) use query::linked;
 pub use query::{Evidence, Found, SourceCommit, origins, source_commits};
+pub(super) use scan::all_scans;
 pub use scan::{Scan, scans};
 pub use severe::{Severe, severe};
 

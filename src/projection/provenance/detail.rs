@@ -1,11 +1,9 @@
 //! What is said of a commit, a change, an artifact.
 
-use rusqlite::params;
-
+use super::super::artifact::{Scan, all_scans};
 use super::super::{Result, incident, instant, source};
 use super::thing::{commit_rows, repository, stream};
 use super::walk::{LIMIT, Walk};
-use crate::event::artifact::{ScanKind, ScanStatus};
 use crate::event::change::{ChangeCreated, ChangeMerged, ReviewState};
 use crate::event::check::Conclusion;
 use crate::event::{Data, Subject, Timestamp};
@@ -141,25 +139,6 @@ pub struct Build {
     /// The version it was given.
     pub version: Option<String>,
     /// When it was done.
-    pub at: Timestamp,
-    /// The event.
-    pub position: u64,
-}
-
-/// A scan of an artifact.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Scan {
-    /// What was looked for.
-    pub kind: ScanKind,
-    /// What came of it.
-    pub status: ScanStatus,
-    /// By what.
-    pub tool: String,
-    /// How many open findings there are.
-    pub findings: Option<u32>,
-    /// How many of those are critical, high, medium and low.
-    pub severities: [Option<u32>; 4],
-    /// When.
     pub at: Timestamp,
     /// The event.
     pub position: u64,
@@ -420,7 +399,7 @@ pub(super) fn artifact(walk: &Walk<'_, '_>, digest: &str) -> Result<Artifact> {
         |row| Ok((row.get(0)?, instant(row.get(1)?), row.get::<_, i64>(2)?.unsigned_abs())),
     )?;
     found.builds = builds(walk, id)?;
-    found.scans = scans(walk, id)?;
+    found.scans = all_scans(walk.snapshot, id, walk.known, LIMIT)?;
     found.sboms = statements(
         walk,
         "SELECT '', at, position FROM sbom WHERE artifact = ?1 AND position < ?2 ORDER BY at DESC, key LIMIT ?3",
@@ -466,31 +445,6 @@ fn builds(walk: &Walk<'_, '_>, artifact: i64) -> Result<Vec<Build>> {
         Ok(Build { conclusion: word(Conclusion::ALL, n, "a build with conclusion")?, ..build })
     };
     rows.into_iter().map(with_word).collect()
-}
-
-fn scans(walk: &Walk<'_, '_>, artifact: i64) -> Result<Vec<Scan>> {
-    let rows = walk.rows(
-        "SELECT kind, status, name.text, findings, critical, high, medium, low, at, position FROM scan \
-         JOIN name ON name.id = scan.tool WHERE artifact = ?1 AND position < ?2 ORDER BY at DESC, scan.key LIMIT ?3",
-        params![artifact, walk.known, LIMIT],
-        |row| {
-            let scan = Scan {
-                kind: ScanKind::Vulnerability,
-                status: ScanStatus::Completed,
-                tool: row.get(2)?,
-                findings: row.get(3)?,
-                severities: [row.get(4)?, row.get(5)?, row.get(6)?, row.get(7)?],
-                at: instant(row.get(8)?),
-                position: row.get::<_, i64>(9)?.unsigned_abs(),
-            };
-            Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, scan))
-        },
-    )?;
-    let with_words = |(kind, status, scan): (i64, i64, Scan)| {
-        let kind = word(ScanKind::ALL, kind, "a scan of kind")?;
-        Ok(Scan { kind, status: word(ScanStatus::ALL, status, "a scan with status")?, ..scan })
-    };
-    rows.into_iter().map(with_words).collect()
 }
 
 pub(super) fn incident(walk: &Walk<'_, '_>, id: &str) -> Result<Option<Incident>> {

@@ -9,7 +9,7 @@ mod missing;
 mod thing;
 mod walk;
 
-pub use detail::{Artifact, Attestation, Build, Change, Check, Commit, Incident, Review, Scan};
+pub use detail::{Artifact, Attestation, Build, Change, Check, Commit, Incident, Review};
 pub use missing::Missing;
 pub use thing::{Thing, find};
 
