@@ -287,34 +287,26 @@ impl Material {
 /// `NotFound` where there are none, or where a service or environment that is named has none; `Database`.
 pub fn select(snapshot: &Snapshot<'_>, basis: &Basis, selection: &Selection) -> Result<Vec<Target>> {
     let wanted = selection.tier.unwrap_or(Tier::Production);
-    let all = deployment::targets(snapshot, basis, None, None)?;
-    let known = |of: &dyn Fn(&Target) -> &str, name: &str| all.iter().any(|target| of(target) == name);
-    for service in &selection.services {
-        if !known(&|target| &target.service, service) {
-            return Err(Error::NotFound(format!("service {service}")));
-        }
-    }
+    let mut all = of_services(snapshot, basis, &selection.services)?;
     for environment in &selection.environments {
-        if !known(&|target| &target.environment, environment) {
+        let here = all.iter().any(|target| target.environment == *environment);
+        if !here && deployment::targets(snapshot, basis, Some(environment), None)?.is_empty() {
             return Err(Error::NotFound(format!("environment {environment}")));
         }
     }
-    let environments: BTreeSet<String> = all.iter().map(|target| target.environment.clone()).collect();
-    let chosen: Vec<Target> = all
-        .into_iter()
-        .filter(|target| selection.services.is_empty() || selection.services.contains(&target.service))
-        .filter(|target| match selection.environments.is_empty() {
-            true => tier(&target.environment) == wanted,
-            false => selection.environments.contains(&target.environment),
-        })
-        .collect();
-    if chosen.is_empty() {
+    all.retain(|target| match selection.environments.is_empty() {
+        true => tier(&target.environment) == wanted,
+        false => selection.environments.contains(&target.environment),
+    });
+    if all.is_empty() {
         let named = if selection.environments.is_empty() {
             format!("an environment of the tier {}", wanted.as_str())
         } else {
             selection.environments.join(" or ")
         };
-        let there: Vec<_> = environments.into_iter().collect();
+        let everywhere = deployment::targets(snapshot, basis, None, None)?;
+        let there: BTreeSet<&str> = everywhere.iter().map(|target| target.environment.as_str()).collect();
+        let there: Vec<_> = there.into_iter().collect();
         let there = if there.is_empty() {
             "there is none at all".to_owned()
         } else {
@@ -322,7 +314,28 @@ pub fn select(snapshot: &Snapshot<'_>, basis: &Basis, selection: &Selection) -> 
         };
         return Err(Error::NotFound(format!("a target in {named} ({there})")));
     }
-    Ok(chosen)
+    Ok(all)
+}
+
+/// The targets of some services, of all where none is named; by environment and service. What else there is need not be
+/// read.
+fn of_services(snapshot: &Snapshot<'_>, basis: &Basis, services: &[String]) -> Result<Vec<Target>> {
+    if services.is_empty() {
+        return deployment::targets(snapshot, basis, None, None);
+    }
+    let mut all: Vec<Target> = Vec::new();
+    for service in services {
+        if all.iter().any(|target| target.service == *service) {
+            continue;
+        }
+        let found = deployment::targets(snapshot, basis, None, Some(service))?;
+        if found.is_empty() {
+            return Err(Error::NotFound(format!("service {service}")));
+        }
+        all.extend(found);
+    }
+    all.sort_by(|one, other| (&one.environment, &one.service).cmp(&(&other.environment, &other.service)));
+    Ok(all)
 }
 
 /// Gathers what is asked for of these targets. `everything` says that they are all there are of their tier, so that
